@@ -1,0 +1,169 @@
+"""The side door of a bench host: a socket that takes orders, one JSON object a line.
+
+Both hosts, the product's and the baseline's, publish events from a coroutine of the server's own process and measure
+inside of it what cannot be seen from outside. The side door is the same code in both, and costs nothing while a
+benchmark does not use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+LAG_INTERVAL_SECONDS = 0.001
+
+
+class Host(Protocol):
+    """What a bench host can do."""
+
+    async def create_jobs(self, count: int) -> Sequence[str]:
+        """Write this many jobs; their IDs, as clients spell them."""
+        ...
+
+    async def publish(self, number: int, sequence: int) -> None:
+        """Publish a change of the job at this position of `create_jobs`, with `sequence` as its progress step."""
+        ...
+
+
+class SideDoor:
+    """Carries out orders on a host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._jobs = 0
+        self._sequence = 0
+        self._pauses = GcPauses()
+        self._lag = LoopLag()
+
+    async def create_jobs(self, count: int) -> list[str]:
+        """Jobs to subscribe to."""
+        self._jobs = count
+        return list(await self._host.create_jobs(count))
+
+    async def fire(self, per_job: int = 1) -> int:
+        """Publish to every job at once; the number of events."""
+        for _ in range(per_job):
+            self._sequence += 1
+            for number in range(self._jobs):
+                await self._host.publish(number, self._sequence)
+        return per_job * self._jobs
+
+    async def stream(self, rate: float, seconds: float) -> list[tuple[int, int, int]]:
+        """Publish to one job after the other, `rate` events a second in total, each at its own time.
+
+        Returns job number, sequence and time of publication (time.monotonic_ns) of each.
+        """
+        published = []
+        start = time.monotonic()
+        for count in range(int(rate * seconds)):
+            delay = start + count / rate - time.monotonic()
+            if delay > 0:
+                await asyncio.sleep(delay)
+            number = count % self._jobs
+            self._sequence += number == 0
+            published.append((number, self._sequence, time.monotonic_ns()))
+            await self._host.publish(number, self._sequence)
+        return published
+
+    async def watch_gc(self) -> None:
+        """Start to time collections of the cyclic garbage collector."""
+        self._pauses.start()
+
+    async def gc_pauses(self) -> list[tuple[int, float]]:
+        """Generation and milliseconds of each collection since `watch_gc`."""
+        return self._pauses.stop()
+
+    async def watch_lag(self) -> None:
+        """Start to measure how late the event loop is."""
+        self._lag.start()
+
+    async def lag(self) -> list[float]:
+        """Milliseconds of lateness of each timer since `watch_lag`."""
+        return self._lag.stop()
+
+    async def collect_garbage(self) -> dict[str, int]:
+        """Collect, and count the objects that are tracked."""
+        gc.collect()
+        return {"objects": len(gc.get_objects()), "tasks": len(asyncio.all_tasks())}
+
+
+class GcPauses:
+    """Times every collection."""
+
+    def __init__(self) -> None:
+        self._started_at = 0
+        self._pauses: list[tuple[int, float]] = []
+
+    def start(self) -> None:
+        """Begin."""
+        gc.callbacks.append(self._note)
+
+    def stop(self) -> list[tuple[int, float]]:
+        """End; generation and milliseconds of each."""
+        gc.callbacks.remove(self._note)
+        pauses, self._pauses = self._pauses, []
+        return pauses
+
+    def _note(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            self._started_at = time.perf_counter_ns()
+        else:
+            self._pauses.append((info["generation"], (time.perf_counter_ns() - self._started_at) / 1e6))
+
+
+class LoopLag:
+    """Sets a timer again and again and notes how late it rings. loop.time() of uvloop counts whole milliseconds, so
+    lateness is taken from another clock."""
+
+    def __init__(self) -> None:
+        self._lateness: list[float] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._set(asyncio.get_running_loop())
+
+    def stop(self) -> list[float]:
+        """End; milliseconds of each timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        lateness, self._lateness = self._lateness, []
+        return lateness
+
+    def _set(self, loop: asyncio.AbstractEventLoop) -> None:
+        due = time.perf_counter() + LAG_INTERVAL_SECONDS
+        self._timer = loop.call_later(LAG_INTERVAL_SECONDS, self._ring, loop, due)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        self._lateness.append(1000 * max(0.0, time.perf_counter() - due))
+        self._set(loop)
+
+
+@asynccontextmanager
+async def side_door(host: Host, port: int) -> AsyncIterator[None]:
+    """Keep the side door of a host open."""
+    orders = SideDoor(host)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            writer.write(json.dumps(await _carry_out(orders, json.loads(line))).encode() + b"\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
+    try:
+        yield
+    finally:
+        server.close()
+
+
+async def _carry_out(orders: SideDoor, line: dict[str, Any]) -> dict[str, Any]:
+    method = getattr(orders, line.pop("order"))
+    try:
+        return {"result": await method(**line)}
+    except Exception as error:
+        return {"error": repr(error)}

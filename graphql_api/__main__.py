@@ -1,0 +1,144 @@
+"""The command `text2image`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from graphql_api.commands.generate import Report
+    from graphql_api.settings import Settings
+
+app = typer.Typer(
+    name="text2image",
+    help="A self-hosted text-to-image service: GraphQL in front, streaming notifications.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="PORT", min=0, max=65535, help="Port to listen on; 0 for any.")] = 8000,
+    worker: Annotated[bool, typer.Option(help="Run jobs in this process too.")] = True,
+    reload: Annotated[bool, typer.Option(help="Start again when a source file changes.")] = False,
+) -> None:
+    """Serve the API, and run jobs."""
+    from graphql_api.commands import serve as command
+
+    settings = _settings()
+    if reload:
+        command.serve_with_reload(settings, host=host, port=port)
+        return
+    try:
+        raise typer.Exit(command.serve(settings, host=host, port=port, with_worker=worker))
+    except command.PortTaken as error:
+        _stop(f"{error} Choose another with --port or PORT=.")
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What to show.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write; its ending chooses the format.")
+    ] = Path("image.jpg"),
+    server: Annotated[str, typer.Option(help="URL of a server. Without one, the job runs in this process.")] = "",
+    negative: Annotated[str, typer.Option(help="What to avoid.")] = "",
+    style: Annotated[str, typer.Option(help="Name of a style, such as watercolor.")] = "",
+    width: Annotated[int | None, typer.Option(help="Width in pixels; needs --height too.")] = None,
+    height: Annotated[int | None, typer.Option(help="Height in pixels; needs --width too.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="How closely to follow the prompt.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed; drawn when left out.")] = None,
+) -> None:
+    """Make one image and write it to a file."""
+    from graphql_api.commands import generate as command
+    from graphql_api.domain.generation import Dimensions, GenerationRequest, ImageFormat
+
+    formats = {".jpg": ImageFormat.JPEG, ".jpeg": ImageFormat.JPEG, ".png": ImageFormat.PNG, ".webp": ImageFormat.WEBP}
+    if output.suffix.lower() not in formats:
+        _stop(f"{output} must end in {', '.join(formats)}.", code=2)
+    if (width is None) != (height is None):
+        _stop("Give both --width and --height, or neither.", code=2)
+    request = GenerationRequest(
+        prompt=prompt,
+        negative_prompt=negative or None,
+        style_name=style or None,
+        size=Dimensions(width=width, height=height) if width is not None and height is not None else None,
+        steps=steps,
+        guidance_scale=guidance,
+        seed=seed,
+        format=formats[output.suffix.lower()],
+    )
+    reports = command.generate_there(server, request) if server else command.generate_here(_settings(), request)
+    try:
+        last = asyncio.run(_show(reports))
+    except command.GenerationStopped as error:
+        _stop(str(error))
+    except KeyboardInterrupt:
+        _stop("Stopped.", code=130)
+    if last is None or last.image is None:
+        _stop("The job ended without an image.")
+    try:
+        output.write_bytes(last.image)
+    except OSError as error:
+        _stop(f"{output} cannot be written: {error.strerror}.")
+    typer.echo(f"{output}  seed {last.seed}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the GraphQL schema."""
+    from graphql_api.schema import schema as built
+
+    typer.echo(built.as_str())
+
+
+async def _show(reports: AsyncIterator[Report]) -> Report | None:
+    """Draw a progress bar from the reports of a job; the last one is returned."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    last: Report | None = None
+    columns = (SpinnerColumn(), TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.fields[detail]}"))
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("waiting", total=1.0, detail="")
+        async with aclosing(reports) as stream:  # type: ignore[type-var]
+            async for last in stream:
+                eta = "" if last.eta_seconds is None else f"  {last.eta_seconds:.1f} s left"
+                detail = f"{last.step}/{last.total_steps}{eta}"
+                bar.update(task, completed=last.fraction, description=last.phase.lower(), detail=detail)
+    return last
+
+
+def _settings() -> Settings:
+    from pydantic import ValidationError
+
+    from graphql_api.settings import Settings
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = (f"TEXT2IMAGE_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
+        _stop("\n".join(problems), code=2)
+
+
+def _stop(message: str, *, code: int = 1) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Events inside one process."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from graphql_api.domain.ids import JobId
+from graphql_api.domain.job import JobStatus
+from graphql_api.ports import (
+    QUEUE_TOPIC,
+    Deliver,
+    JobMoved,
+    JobProgressed,
+    Preview,
+    caller_topic,
+    job_topic,
+)
+
+KEPT_PREVIEWS = 8
+"""Previews kept per job, so that the URL of an earlier one still answers while it travels."""
+
+
+class MemoryEventBroker:
+    """Calls the subscribers of a topic directly, in the order of publication."""
+
+    def __init__(self) -> None:
+        self._subscribers: dict[str, dict[Deliver, None]] = {}
+        self._progress: dict[JobId, JobProgressed] = {}
+        self._previews: dict[JobId, OrderedDict[str, bytes]] = {}
+
+    async def publish(self, notice: JobMoved | JobProgressed) -> None:
+        """See EventBroker."""
+        if isinstance(notice, JobProgressed):
+            self._progress[notice.job_id] = notice
+        else:
+            self._forget_live_state(notice)
+        self._deliver(job_topic(notice.job_id), notice)
+        self._deliver(caller_topic(notice.caller_id), notice)
+        if isinstance(notice, JobMoved) and notice.job is not None and notice.job.status is JobStatus.QUEUED:
+            self._deliver(QUEUE_TOPIC, notice)
+
+    @asynccontextmanager
+    async def subscribe(self, topic: str, deliver: Deliver) -> AsyncIterator[None]:
+        """See EventBroker."""
+        subscribers = self._subscribers.setdefault(topic, {})
+        subscribers[deliver] = None
+        try:
+            yield
+        finally:
+            del subscribers[deliver]
+            if not subscribers:
+                del self._subscribers[topic]
+
+    async def latest_progress(self, job_id: JobId) -> JobProgressed | None:
+        """See EventBroker."""
+        return self._progress.get(job_id)
+
+    async def keep_preview(self, job_id: JobId, preview: Preview) -> None:
+        """See EventBroker."""
+        kept = self._previews.setdefault(job_id, OrderedDict())
+        kept[preview.key] = preview.body
+        while len(kept) > KEPT_PREVIEWS:
+            kept.popitem(last=False)
+
+    async def preview(self, key: str) -> bytes | None:
+        """See EventBroker."""
+        kept = self._previews.get(JobId(key.partition("/")[0]))
+        return None if kept is None else kept.get(key)
+
+    def _forget_live_state(self, notice: JobMoved) -> None:
+        if notice.job is None or notice.job.status is not JobStatus.RUNNING:
+            self._progress.pop(notice.job_id, None)
+            self._previews.pop(notice.job_id, None)
+
+    def _deliver(self, topic: str, notice: JobMoved | JobProgressed) -> None:
+        for deliver in tuple(self._subscribers.get(topic, ())):
+            deliver(notice)

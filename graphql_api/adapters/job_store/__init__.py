@@ -1,0 +1,28 @@
+"""Job stores, chosen by URL scheme."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from graphql_api.ports import JobStore
+
+
+@asynccontextmanager
+async def open_job_store(url: str) -> AsyncIterator[JobStore]:
+    """Open the store that a URL names; `sqlite:<path>` is a file, which is made when it is not there.
+
+    Raises ValueError when the URL names no store, ServiceUnavailable when the store cannot be used.
+    """
+    scheme, _, rest = url.partition(":")
+    match scheme:
+        case "sqlite":
+            from graphql_api.adapters.job_store.sqlite import open_sqlite_job_store
+
+            if not rest or rest == ":memory:" or "\0" in rest:
+                raise ValueError("sqlite: needs the path of a file, such as sqlite:data/jobs.db.")
+            async with open_sqlite_job_store(Path(rest)) as store:
+                yield store
+        case _:
+            raise ValueError(f"A job store is sqlite:<path>, not {scheme}:.")

@@ -1,0 +1,61 @@
+"""Brings a database to the schema of this program: numbered files, each applied once, in a transaction of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from importlib import resources
+
+from graphql_api.domain.errors import Text2ImageError
+
+
+class SchemaTooNew(Text2ImageError):
+    """The database was last used by a later version of the program."""
+
+    def __init__(self, found: int, known: int) -> None:
+        super().__init__(
+            f"The job store has schema {found}, and this version of the program knows schemas up to {known}."
+        )
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Apply what is missing. The number of the latest file is kept in `user_version`.
+
+    Whoever comes second waits for the lock that BEGIN IMMEDIATE takes, and then finds nothing to do.
+    """
+    scripts = _scripts()
+    if _version(connection) > len(scripts):
+        raise SchemaTooNew(_version(connection), len(scripts))
+    for number, script in scripts.items():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if _version(connection) < number:
+                for statement in _statements(script):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {number}")
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.execute("COMMIT")
+
+
+def _scripts() -> dict[int, str]:
+    """Number -> text, by rising number. Files are called `0001_<what>.sql`."""
+    folder = resources.files(__package__).joinpath("migrations", "sqlite")
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return {int(file.name.partition("_")[0]): file.read_text("utf-8") for file in files}
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements one by one: `executescript` would commit before it starts."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

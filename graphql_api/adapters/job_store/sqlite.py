@@ -1,0 +1,304 @@
+"""Jobs in a SQLite file, for one process."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from graphql_api.adapters.job_store.group_commit import GroupCommit
+from graphql_api.adapters.job_store.migrations import migrate
+from graphql_api.adapters.job_store.rows import (
+    Column,
+    instant,
+    job_columns,
+    job_of,
+    list_column,
+    microseconds,
+    progress_column,
+)
+from graphql_api.adapters.job_store.sqlite_file import connect, lock
+from graphql_api.adapters.job_store.sqlite_pages import count_of, page_of
+from graphql_api.adapters.sql import load_sql
+from graphql_api.domain.errors import IdempotencyConflict, QueueFull, ServiceUnavailable
+from graphql_api.domain.ids import CallerId, JobId
+from graphql_api.domain.job import Job, Progress, Tombstone
+from graphql_api.ports import IdempotencyKey, JobPage, JobQuery, PageRequest, Submitted, Work
+
+RETRY_WHEN_FULL_SECONDS = 10.0
+
+_SQL = load_sql("graphql_api.adapters.job_store", "sqlite.sql")
+
+Clock = Callable[[], datetime]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SqliteJobStore:
+    """Jobs in a SQLite file. Writes are committed in groups; leases and keys are timed by `clock`."""
+
+    def __init__(self, writer: GroupCommit, reader: GroupCommit, *, clock: Clock) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+
+    async def add(self, job: Job, *, key: IdempotencyKey | None = None, max_queued: int | None = None) -> Submitted:
+        return await self._writer.run(lambda db: _add(db, job, key, max_queued, self._now()))
+
+    async def find(self, job_id: JobId) -> Job | Tombstone | None:
+        return await self._reader.run(lambda db: _find(db, job_id) or _find_tombstone(db, job_id))
+
+    async def page(self, caller_id: CallerId, query: JobQuery, page: PageRequest) -> JobPage:
+        return await self._reader.run(lambda db: page_of(db, caller_id, query, page))
+
+    async def count(self, caller_id: CallerId, query: JobQuery) -> int:
+        return await self._reader.run(lambda db: count_of(db, caller_id, query))
+
+    async def update(self, job: Job) -> Job | None:
+        return await self._writer.run(lambda db: _update(db, job))
+
+    async def delete(self, job_id: JobId, *, at: datetime) -> Tombstone | None:
+        return await self._writer.run(lambda db: _delete(db, job_id, at))
+
+    async def unpurged(self, limit: int) -> Sequence[Tombstone]:
+        return await self._reader.run(lambda db: _tombstones(db.execute(_SQL["unpurged"], {"limit": limit})))
+
+    async def purged(self, job_id: JobId) -> None:
+        await self._writer.run(lambda db: db.execute(_SQL["mark_purged"], {"id": job_id}))
+
+    async def changes(
+        self, caller_id: CallerId, *, after: int, limit: int, active_only: bool = False
+    ) -> Sequence[Job | Tombstone]:
+        return await self._reader.run(lambda db: _changes(db, caller_id, after, limit, active_only))
+
+    async def caller_revision(self, caller_id: CallerId) -> int:
+        return await self._reader.run(lambda db: _caller_revision(db, caller_id))
+
+    async def revisions(self, job_ids: Sequence[JobId]) -> Mapping[JobId, int]:
+        ids = list_column(job_ids)
+        return await self._reader.run(lambda db: dict(db.execute(_SQL["revisions"], {"ids": ids})))
+
+    async def claim(
+        self, worker_id: str, *, model_names: Sequence[str], limit: int, lease_seconds: float, at: datetime
+    ) -> Sequence[Job]:
+        def claim(db: sqlite3.Connection) -> Sequence[Job]:
+            lease: dict[str, Column] = {"worker_id": worker_id, "lease_until": self._from_now(lease_seconds)}
+            return [_lease(db, job.claimed(at=at), lease) for job in _oldest_queued(db, model_names, limit)]
+
+        return await self._writer.run(claim)
+
+    async def renew(self, job: Job, worker_id: str, *, lease_seconds: float, progress: Progress) -> bool:
+        claim: dict[str, Column] = {"id": job.id, "attempt": job.attempt, "worker_id": worker_id}
+        saved = progress_column(progress)
+
+        def renew(db: sqlite3.Connection) -> bool:
+            lease: dict[str, Column] = {"lease_until": self._from_now(lease_seconds), "progress": saved}
+            return db.execute(_SQL["renew_lease"], claim | lease).rowcount == 1
+
+        return await self._writer.run(renew)
+
+    async def lost_leases(self, limit: int) -> Sequence[Job]:
+        return await self._reader.run(
+            lambda db: _jobs(db.execute(_SQL["lost_leases"], {"now": self._now(), "limit": limit}))
+        )
+
+    async def jobs_ahead(self, job: Job) -> int:
+        place = {"model": job.model_name, "created_at": microseconds(job.created_at), "id": job.id}
+        return await self._reader.run(lambda db: int(db.execute(_SQL["jobs_ahead"], place).fetchone()[0]))
+
+    async def orphans(self, model_names: Sequence[str], limit: int) -> Sequence[Job]:
+        which = {"models": list_column(model_names), "limit": limit}
+        return await self._reader.run(lambda db: _jobs(db.execute(_SQL["orphans"], which)))
+
+    async def recent_work(self, model_name: str, limit: int) -> Sequence[Work]:
+        which = {"model": model_name, "limit": limit}
+        return await self._reader.run(lambda db: [_work(*row) for row in db.execute(_SQL["recent_work"], which)])
+
+    def _now(self) -> int:
+        return microseconds(self._clock())
+
+    def _from_now(self, seconds: float) -> int:
+        return self._now() + round(seconds * 1_000_000)
+
+
+@asynccontextmanager
+async def open_sqlite_job_store(path: Path, *, clock: Clock = _utc_now) -> AsyncIterator[SqliteJobStore]:
+    """Open the store in a file, which is made with its folders when it is not there.
+
+    Raises StoreInUse when somebody else has it open, SchemaTooNew when a later version of the program has used it,
+    ServiceUnavailable when the file cannot be used.
+    """
+    opened = await asyncio.to_thread(_open, path)
+    # Reads have a connection and a thread too, so that they do not wait for a commit that is on its way to the disk.
+    # They see everything that was acknowledged before they were asked for.
+    writer = GroupCommit(opened.writing, on_end=opened.lock.close)
+    reader = GroupCommit(opened.reading, begin="BEGIN")
+    try:
+        yield SqliteJobStore(writer, reader, clock=clock)
+    finally:
+        try:
+            await reader.close()
+        finally:
+            await writer.close()
+
+
+class _Opened(NamedTuple):
+    lock: TextIO
+    writing: sqlite3.Connection
+    reading: sqlite3.Connection
+
+
+def _open(path: Path) -> _Opened:
+    """Lock the file, bring its schema up to date and take back every lease: whoever held one is gone."""
+    try:
+        with ExitStack() as stack:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            real_path = path.resolve()
+            opened = _Opened(
+                lock=stack.enter_context(lock(real_path)),
+                writing=stack.enter_context(closing(connect(real_path))),
+                reading=stack.enter_context(closing(connect(real_path))),
+            )
+            migrate(opened.writing)
+            opened.writing.execute(_SQL["forget_leases"])
+            opened.reading.execute("PRAGMA query_only = ON")
+            stack.pop_all()
+            return opened
+    except (OSError, sqlite3.Error) as error:
+        raise ServiceUnavailable("The job store cannot be opened.") from error
+
+
+# --- operations: each runs in a transaction of the group -------------------------------------------------------------
+
+
+def _add(db: sqlite3.Connection, job: Job, key: IdempotencyKey | None, max_queued: int | None, now: int) -> Submitted:
+    if key is not None or max_queued is not None:
+        earlier = _admit(db, job.caller_id, key, max_queued, now)
+        if earlier is not None:
+            return Submitted(job=earlier, is_new=False)
+    added = replace(job, revision=_take_revision(db, job.caller_id))
+    db.execute(_SQL["insert_job"], job_columns(added))
+    if key is not None:
+        use = {"key": key.key, "digest": key.digest, "used_at": now}
+        db.execute(_SQL["keep_key"], use | {"caller_id": job.caller_id, "job_id": job.id})
+    return Submitted(job=added, is_new=True)
+
+
+def _admit(
+    db: sqlite3.Connection, caller_id: CallerId, key: IdempotencyKey | None, max_queued: int | None, now: int
+) -> Job | None:
+    """The job that the key stands for, or None when a new one may be added."""
+    parameters = {"caller_id": caller_id, "key": None if key is None else key.key}
+    queued, digest, job_id, used_at = db.execute(_SQL["admission"], parameters).fetchone()
+    if key is not None and job_id is not None and now - used_at < key.valid_seconds * 1_000_000:
+        return _same_request(db, key, digest, job_id)
+    if max_queued is not None and queued >= max_queued:
+        raise QueueFull(retry_after_seconds=RETRY_WHEN_FULL_SECONDS)
+    return None
+
+
+def _same_request(db: sqlite3.Connection, key: IdempotencyKey, digest: str, job_id: JobId) -> Job:
+    if digest != key.digest:
+        raise IdempotencyConflict("This idempotency key was used before with other input.", existing_job_id=job_id)
+    job = _find(db, job_id)
+    if job is None:
+        raise IdempotencyConflict("The job of this idempotency key was deleted.", existing_job_id=job_id)
+    return job
+
+
+def _take_revision(db: sqlite3.Connection, caller_id: CallerId) -> int:
+    db.execute(_SQL["take_revision"], {"caller_id": caller_id})
+    return _caller_revision(db, caller_id)
+
+
+def _caller_revision(db: sqlite3.Connection, caller_id: CallerId) -> int:
+    row = db.execute(_SQL["caller_revision"], {"caller_id": caller_id}).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _find(db: sqlite3.Connection, job_id: JobId) -> Job | None:
+    row = db.execute(_SQL["job"], {"id": job_id}).fetchone()
+    return None if row is None else job_of(*row)
+
+
+def _find_tombstone(db: sqlite3.Connection, job_id: JobId) -> Tombstone | None:
+    return next(iter(_tombstones(db.execute(_SQL["tombstone"], {"id": job_id}))), None)
+
+
+def _jobs(rows: Iterable[tuple[str, str | None]]) -> list[Job]:
+    return [job_of(data, progress) for data, progress in rows]
+
+
+def _tombstones(rows: Iterable[tuple[JobId, CallerId, int, int]]) -> list[Tombstone]:
+    return [
+        Tombstone(job_id=job_id, caller_id=caller_id, revision=revision, deleted_at=instant(deleted_at))
+        for job_id, caller_id, revision, deleted_at in rows
+    ]
+
+
+def _update(db: sqlite3.Connection, job: Job) -> Job | None:
+    row = db.execute(_SQL["job_revision"], {"id": job.id}).fetchone()
+    return _move(db, job) if row == (job.revision,) else None
+
+
+def _move(db: sqlite3.Connection, job: Job) -> Job:
+    moved = replace(job, revision=_take_revision(db, job.caller_id))
+    db.execute(_SQL["update_job"], job_columns(moved))
+    return moved
+
+
+def _delete(db: sqlite3.Connection, job_id: JobId, at: datetime) -> Tombstone | None:
+    owner = db.execute(_SQL["job_owner"], {"id": job_id}).fetchone()
+    if owner is None:
+        return None
+    (caller_id,) = owner
+    revision = _take_revision(db, caller_id)
+    db.execute(_SQL["delete_job"], {"id": job_id})
+    db.execute(
+        _SQL["insert_tombstone"],
+        {"job_id": job_id, "caller_id": caller_id, "revision": revision, "deleted_at": microseconds(at)},
+    )
+    return Tombstone(job_id=job_id, caller_id=caller_id, revision=revision, deleted_at=at)
+
+
+def _changes(
+    db: sqlite3.Connection, caller_id: CallerId, after: int, limit: int, active_only: bool
+) -> Sequence[Job | Tombstone]:
+    which = {"caller_id": caller_id, "after": after, "limit": limit}
+    if active_only:
+        return _jobs(db.execute(_SQL["changed_active_jobs"], which))
+    jobs = _jobs(db.execute(_SQL["changed_jobs"], which))
+    tombstones = _tombstones(db.execute(_SQL["changed_tombstones"], which))
+    changed: list[Job | Tombstone] = [*jobs, *tombstones]
+    return sorted(changed, key=lambda moved: moved.revision)[:limit]
+
+
+def _oldest_queued(db: sqlite3.Connection, model_names: Sequence[str], limit: int) -> list[Job]:
+    """Model by model, since each has its own stretch of the index; together they would have to be sorted."""
+    jobs = [
+        job
+        for model in set(model_names)
+        for job in _jobs(db.execute(_SQL["claim_candidates"], {"model": model, "limit": limit}))
+    ]
+    return sorted(jobs, key=lambda job: (job.created_at, job.id))[:limit]
+
+
+def _lease(db: sqlite3.Connection, claimed: Job, lease: Mapping[str, Column]) -> Job:
+    job = _move(db, claimed)
+    db.execute(_SQL["grant_lease"], {"id": job.id, **lease})
+    return job
+
+
+def _work(amount: int, started_at: int, answered_at: int, finished_at: int) -> Work:
+    return Work(
+        amount=amount,
+        inference_seconds=(answered_at - started_at) / 1_000_000,
+        store_seconds=(finished_at - answered_at) / 1_000_000,
+    )

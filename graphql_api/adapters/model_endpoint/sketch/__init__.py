@@ -1,0 +1,1 @@
+"""The built-in renderer behind `sketch:`. It draws with numpy and is not a diffusion model."""

@@ -1,0 +1,177 @@
+"""The one place that knows which adapter is real."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from graphql_api.adapters.event_broker import open_event_broker
+from graphql_api.adapters.image_store import open_image_store
+from graphql_api.adapters.image_store.folder import FolderImageStore
+from graphql_api.adapters.job_store import open_job_store
+from graphql_api.adapters.model_endpoint import open_model_endpoint
+from graphql_api.codecs import CODECS
+from graphql_api.domain.generation import Model, ModelDefaults, ModelLimits
+from graphql_api.ports import EventBroker, ImageStore, JobStore
+from graphql_api.service.estimates import Estimates
+from graphql_api.service.janitor import Janitor
+from graphql_api.service.jobs import JobService
+from graphql_api.service.models import ModelRegistry, RunnableModel
+from graphql_api.service.run import Bench, WorkerOptions
+from graphql_api.service.watching import WatchService
+from graphql_api.service.worker import Worker
+from graphql_api.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+CHECK_MISSED_SECONDS = 5.0
+TIDY_SECONDS = 10.0
+CPU_NICENESS = 10
+
+SKETCH = Model(
+    name="sketch",
+    description="The built-in renderer: an abstract picture drawn from prompt and seed, refined step by step. "
+    "It is not a diffusion model; it shows how the service works without a GPU.",
+    license="MIT",
+    defaults=ModelDefaults(width=768, height=768, steps=50, guidance_scale=7.5),
+    limits=ModelLimits(max_count=4, max_dimension=1536, max_prompt_length=2_000, max_steps=100, size_multiple=8),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything that the edge of the program works with."""
+
+    settings: Settings
+    store: JobStore
+    images: ImageStore
+    image_folder: Path | None
+    """Where the images are when this program hands them out itself."""
+    broker: EventBroker
+    models: ModelRegistry
+    jobs: JobService
+    watching: WatchService
+    failed: asyncio.Event
+    """Set when a part that must run for ever has ended; the program should too."""
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, *, with_worker: bool = True) -> AsyncIterator[Services]:
+    """Open every adapter, start the background work, and close all of it in reverse order.
+
+    Raises ValueError for settings that make no sense, ServiceUnavailable when something cannot be opened.
+    """
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_job_store(settings.database_url))
+        images = await stack.enter_async_context(open_image_store(settings.images_url, public_url=settings.public_url))
+        broker = await stack.enter_async_context(open_event_broker(settings.events))
+        executor = stack.enter_context(_cpu_threads())
+        models = ModelRegistry([await _sketch_model(stack, settings, executor)])
+        estimates = Estimates(store, models)
+        jobs = JobService(
+            store=store,
+            images=images,
+            broker=broker,
+            models=models,
+            estimates=estimates,
+            max_queued=settings.max_queued,
+        )
+        services = Services(
+            settings=settings,
+            store=store,
+            images=images,
+            image_folder=images.root if isinstance(images, FolderImageStore) else None,
+            broker=broker,
+            models=models,
+            jobs=jobs,
+            watching=WatchService(jobs=jobs, store=store, broker=broker),
+            failed=asyncio.Event(),
+        )
+        background = _Background(services.failed)
+        stack.push_async_callback(background.stop)
+        background.start(_every(CHECK_MISSED_SECONDS, services.watching.check_for_missed_notices), "missed notices")
+        if with_worker:
+            bench = Bench(
+                worker_id=f"worker-{secrets.token_hex(8)}",
+                store=store,
+                images=images,
+                broker=broker,
+                estimates=estimates,
+                executor=executor,
+                options=_worker_options(settings),
+            )
+            janitor = Janitor(store, jobs, models, max_losses=settings.max_attempts)
+            background.start(_every(TIDY_SECONDS, janitor.tidy), "janitor")
+            background.start(Worker(models, bench).run(), "worker")
+        yield services
+
+
+async def _sketch_model(stack: AsyncExitStack, settings: Settings, executor: Executor) -> RunnableModel:
+    endpoint = await stack.enter_async_context(open_model_endpoint(settings.endpoint, executor=executor))
+    return RunnableModel(
+        model=SKETCH, endpoint=endpoint, codec=CODECS["jumpstart-sd"], concurrency=settings.concurrency
+    )
+
+
+def _worker_options(settings: Settings) -> WorkerOptions:
+    return WorkerOptions(
+        lease_seconds=settings.lease,
+        job_timeout_seconds=settings.job_timeout,
+        drain_seconds=settings.drain,
+        embed_parameters=settings.embed_parameters,
+    )
+
+
+@contextmanager
+def _cpu_threads() -> Iterator[Executor]:
+    """Threads for what needs the CPU: one a core, of lower priority than the event loop where that is possible."""
+    executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="cpu", initializer=_be_nice)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _be_nice() -> None:
+    # On Linux a thread has a niceness of its own; elsewhere this would slow the whole process down.
+    if os.uname().sysname == "Linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), CPU_NICENESS)
+
+
+async def _every(seconds: float, action: Callable[[], Coroutine[None, None, None]]) -> None:
+    while True:
+        await action()
+        await asyncio.sleep(seconds)
+
+
+class _Background:
+    """Tasks that must run for ever. When one ends by itself, that is logged and told."""
+
+    def __init__(self, failed: asyncio.Event) -> None:
+        self._failed = failed
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Run `work` until `stop`."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(lambda done: self._note_end(done, name))
+        self._tasks.append(task)
+
+    async def stop(self) -> None:
+        """Cancel all tasks and wait for their ends."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _note_end(self, task: asyncio.Task[None], name: str) -> None:
+        if not task.cancelled():
+            logger.critical("the %s ended, which must not happen", name, exc_info=task.exception())
+            self._failed.set()

@@ -1,0 +1,1 @@
+"""What the command `text2image` can do, one file each."""

@@ -1,0 +1,184 @@
+"""Everything that can go wrong, in one tree.
+
+    Text2ImageError
+    |-- RequestRefused            the caller can act on it; data in a mutation's `errors`
+    |   |-- InvalidInput
+    |   |-- ModelNotFound
+    |   |-- StyleNotFound
+    |   |-- JobNotFound
+    |   |-- IdempotencyConflict   the key was used before with other input
+    |   |-- QueueFull
+    |   `-- RateLimited
+    |-- GenerationFailed          why a job ends as FAILED; data in `GenerationJob.failure`
+    |   |-- ContentBlocked
+    |   |-- ModelFailed
+    |   |   `-- AnswerNotUnderstood
+    |   |-- ModelUnavailable
+    |   |-- OutOfMemory
+    |   |-- InvocationTimedOut
+    |   |-- ImageNotStored
+    |   `-- WorkerLost
+    |-- IllegalTransition         a fault of ours: a job was moved against the table in `job.py`
+    `-- ServiceUnavailable        a store or broker does not answer; nothing was promised
+
+The text of an error reaches callers. It never holds a path, an account, a prompt or a foreign message;
+those stay in `__cause__`, which only the log sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+
+class JobFailureCode(StrEnum):
+    """Why a job failed."""
+
+    CONTENT_BLOCKED = "CONTENT_BLOCKED"
+    INTERNAL = "INTERNAL"
+    MODEL_ERROR = "MODEL_ERROR"
+    MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    TIMEOUT = "TIMEOUT"
+
+
+class Text2ImageError(Exception):
+    """Root of the tree."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class RequestRefused(Text2ImageError):
+    """Nothing was done, and the caller can do something about it.
+
+    `path` names the input field at fault, outermost first, in the spelling of the GraphQL schema.
+    """
+
+    def __init__(self, message: str, *, path: Sequence[str] | None = None) -> None:
+        super().__init__(message)
+        self.path = None if path is None else tuple(path)
+
+
+class InvalidInput(RequestRefused):
+    """A value is outside of what the model accepts."""
+
+
+class ModelNotFound(RequestRefused):
+    """There is no such model."""
+
+
+class StyleNotFound(RequestRefused):
+    """There is no such style."""
+
+
+class JobNotFound(RequestRefused):
+    """The caller has no such job. A job of somebody else looks exactly like one that never was."""
+
+    def __init__(self, *, path: Sequence[str] | None = None) -> None:
+        super().__init__("There is no job with this ID.", path=path)
+
+
+class IdempotencyConflict(RequestRefused):
+    """The key was used before with other input, or its job was deleted since."""
+
+    def __init__(self, message: str, *, existing_job_id: str) -> None:
+        super().__init__(message, path=("idempotencyKey",))
+        self.existing_job_id = existing_job_id
+
+
+class QueueFull(RequestRefused):
+    """No more jobs are accepted for now."""
+
+    def __init__(self, *, retry_after_seconds: float) -> None:
+        super().__init__("The queue is full; try again later.")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RateLimited(RequestRefused):
+    """The caller sends too much."""
+
+    def __init__(self, *, retry_after_seconds: float) -> None:
+        super().__init__("Too many requests; try again later.")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class GenerationFailed(Text2ImageError):
+    """A job cannot succeed. `retryable` tells whether the same request may succeed later."""
+
+    code = JobFailureCode.INTERNAL
+    retryable = False
+
+
+class ContentBlocked(GenerationFailed):
+    """The safety filter withheld the whole result."""
+
+    code = JobFailureCode.CONTENT_BLOCKED
+
+
+class ModelFailed(GenerationFailed):
+    """The model answered with an error."""
+
+    code = JobFailureCode.MODEL_ERROR
+
+
+class AnswerNotUnderstood(ModelFailed):
+    """The codec cannot read the model's answer.
+
+    `shape` says what was seen in terms of structure (types, keys, lengths), never its content. It is for the log.
+    """
+
+    def __init__(self, *, codec: str, shape: str) -> None:
+        super().__init__("The model's answer could not be read.")
+        self.codec = codec
+        self.shape = shape
+
+
+class ModelUnavailable(GenerationFailed):
+    """The endpoint does not exist, is not in service, or could not be reached."""
+
+    code = JobFailureCode.MODEL_UNAVAILABLE
+    retryable = True
+
+
+class OutOfMemory(GenerationFailed):
+    """The model ran out of memory."""
+
+    code = JobFailureCode.OUT_OF_MEMORY
+
+
+class InvocationTimedOut(GenerationFailed):
+    """It ran longer than the server allows."""
+
+    code = JobFailureCode.TIMEOUT
+    retryable = True
+
+
+class ImageNotStored(GenerationFailed):
+    """The image store refused a file: disk full, no permission, not reachable."""
+
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("The image could not be stored.")
+
+
+class WorkerLost(GenerationFailed):
+    """Every attempt lost its worker before the end."""
+
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("The job was interrupted too often.")
+
+
+class IllegalTransition(Text2ImageError):
+    """A job was asked to move in a way that the transition table does not know."""
+
+
+class ServiceUnavailable(Text2ImageError):
+    """A store or broker does not answer. The request had no effect that was promised."""
+
+    def __init__(self, message: str = "The service is not available for the moment; try again.") -> None:
+        super().__init__(message)

@@ -1,0 +1,238 @@
+"""A job: one request for images and its life.
+
+    QUEUED  -> RUNNING                        a worker claims it
+    RUNNING -> SUCCEEDED | FAILED             it ends
+    RUNNING -> QUEUED                         its worker was lost, and attempts are left
+    QUEUED | RUNNING -> CANCELED              its caller cancels it
+    QUEUED  -> FAILED                         it can never run, such as when its model was removed
+
+Every other move is refused. A job is a value: each move returns a new one. The store numbers the moves with the
+caller's revision, and takes a move only if the row is still at the revision that the move started from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from graphql_api.domain.errors import GenerationFailed, IllegalTransition, JobFailureCode, WorkerLost
+from graphql_api.domain.generation import GenerationParameters, ImageFormat
+from graphql_api.domain.ids import CallerId, JobId
+
+
+class JobStatus(StrEnum):
+    """Lifecycle of a job."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing can follow."""
+        return not TRANSITIONS[self]
+
+
+TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELED, JobStatus.FAILED}),
+    JobStatus.RUNNING: frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED, JobStatus.QUEUED}),
+    JobStatus.SUCCEEDED: frozenset(),
+    JobStatus.FAILED: frozenset(),
+    JobStatus.CANCELED: frozenset(),
+}
+
+ACTIVE = frozenset(status for status in JobStatus if not status.is_final)
+
+
+class CancelOutcome(StrEnum):
+    """How a cancellation took effect."""
+
+    DETACHED = "DETACHED"
+    NOT_STARTED = "NOT_STARTED"
+    STOPPED = "STOPPED"
+
+
+class JobPhase(StrEnum):
+    """What is happening to a job."""
+
+    WAITING = "WAITING"
+    STARTING = "STARTING"
+    GENERATING = "GENERATING"
+    STORING = "STORING"
+    DONE = "DONE"
+
+
+class ProgressBasis(StrEnum):
+    """Where the figures of a progress report come from."""
+
+    ESTIMATED = "ESTIMATED"
+    MEASURED = "MEASURED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a job is. `fraction` is between 0 and 1, never goes back, and is 1 only once the images are stored."""
+
+    phase: JobPhase = JobPhase.WAITING
+    fraction: float = 0.0
+    step: int = 0
+    total_steps: int
+    eta_seconds: float | None = None
+    basis: ProgressBasis = ProgressBasis.ESTIMATED
+    preview_key: str | None = None
+
+    def not_behind(self, earlier: Progress) -> Progress:
+        """This report, raised to an earlier one where it would go back."""
+        if self.fraction >= earlier.fraction and self.step >= earlier.step:
+            return self
+        return replace(self, fraction=max(self.fraction, earlier.fraction), step=max(self.step, earlier.step))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFailure:
+    """Why a job failed, for programs and for people."""
+
+    code: JobFailureCode
+    message: str
+    retryable: bool
+
+    @classmethod
+    def of(cls, error: GenerationFailed) -> JobFailure:
+        """The data that an error becomes."""
+        return cls(code=error.code, message=error.message, retryable=error.retryable)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredImage:
+    """A finished image. Sizes are in pixels and bytes; the keys name its files in the image store."""
+
+    index: int
+    key: str
+    thumbnail_key: str
+    format: ImageFormat
+    width: int
+    height: int
+    size_bytes: int
+    sha256: str
+    blur_hash: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithheldImage:
+    """An image of the batch that is not handed out."""
+
+    index: int
+    code: JobFailureCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tombstone:
+    """What is left of a deleted job, so that watchers who were away learn of the deletion."""
+
+    job_id: JobId
+    caller_id: CallerId
+    revision: int
+    deleted_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One request for images and its life. Instants are aware and in UTC.
+
+    `revision` is the caller's revision at the latest move; 0 before the store has seen the job.
+    `attempt` counts the claims, so that a worker can tell its own claim from a later one; `losses` counts the claims
+    that ended with the loss of the worker.
+    """
+
+    id: JobId
+    caller_id: CallerId
+    model_name: str
+    parameters: GenerationParameters
+    created_at: datetime
+    progress: Progress
+    status: JobStatus = JobStatus.QUEUED
+    revision: int = 0
+    attempt: int = 0
+    losses: int = 0
+    reference: str | None = None
+    started_at: datetime | None = None
+    answered_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    failure: JobFailure | None = None
+    cancel_outcome: CancelOutcome | None = None
+    images: tuple[StoredImage, ...] = ()
+    withheld: tuple[WithheldImage, ...] = ()
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job is over."""
+        return self.status.is_final
+
+    @property
+    def changed_at(self) -> datetime:
+        """When its latest move happened."""
+        return self.finished_at or self.started_at or self.created_at
+
+    def claimed(self, *, at: datetime) -> Job:
+        """A worker takes it."""
+        job = self._moved(JobStatus.RUNNING)
+        progress = replace(job.progress, phase=JobPhase.GENERATING, eta_seconds=None)
+        return replace(job, attempt=job.attempt + 1, started_at=at, answered_at=None, progress=progress)
+
+    def released(self) -> Job:
+        """Its worker gave it back; it waits for another one."""
+        job = self._moved(JobStatus.QUEUED)
+        progress = replace(job.progress, phase=JobPhase.WAITING, eta_seconds=None, preview_key=None)
+        return replace(job, started_at=None, progress=progress)
+
+    def lost(self, *, max_losses: int, at: datetime) -> Job:
+        """Its worker was lost; it waits for another one, or fails when that has happened `max_losses` times."""
+        job = replace(self, losses=self.losses + 1)
+        return job.failed(WorkerLost(), at=at) if job.losses >= max_losses else job.released()
+
+    def succeeded(
+        self,
+        images: tuple[StoredImage, ...],
+        *,
+        answered_at: datetime,
+        at: datetime,
+        withheld: tuple[WithheldImage, ...] = (),
+    ) -> Job:
+        """Its images are stored."""
+        job = self._ended(JobStatus.SUCCEEDED, at=at)
+        done = replace(job.progress, fraction=1.0, step=job.progress.total_steps)
+        return replace(job, images=images, withheld=withheld, answered_at=answered_at, progress=done)
+
+    def failed(self, error: GenerationFailed, *, at: datetime, answered_at: datetime | None = None) -> Job:
+        """It ends with an error."""
+        job = self._ended(JobStatus.FAILED, at=at)
+        return replace(job, failure=JobFailure.of(error), answered_at=answered_at)
+
+    def canceled(self, outcome: CancelOutcome, *, at: datetime) -> Job:
+        """Its caller cancels it."""
+        return replace(self._ended(JobStatus.CANCELED, at=at), cancel_outcome=outcome)
+
+    def with_progress(self, progress: Progress) -> Job:
+        """The job with a later progress report."""
+        return replace(self, progress=progress.not_behind(self.progress))
+
+    def not_behind(self, earlier: Job) -> Job:
+        """This state of the job, with its progress raised to what an earlier state had reached."""
+        return replace(self, progress=self.progress.not_behind(earlier.progress))
+
+    def _ended(self, status: JobStatus, *, at: datetime) -> Job:
+        job = self._moved(status)
+        progress = replace(job.progress, phase=JobPhase.DONE, eta_seconds=0.0, preview_key=None)
+        return replace(job, finished_at=at, progress=progress)
+
+    def _moved(self, status: JobStatus) -> Job:
+        if status not in TRANSITIONS[self.status]:
+            raise IllegalTransition(f"A job cannot move from {self.status} to {status}.")
+        return replace(self, status=status)

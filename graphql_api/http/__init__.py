@@ -1,0 +1,1 @@
+"""How GraphQL and files travel: HTTP, WebSocket and Server-Sent Events."""

@@ -1,0 +1,155 @@
+"""GraphQL over WebSocket: the graphql-transport-ws protocol, strictly.
+
+Strawberry's handler (0.341.2) ends the ASGI task with a traceback on several malformed messages, closes the whole
+socket for a syntax error of one operation, and drops `extensions`. What is not overridden here is its own; its minor
+version is pinned, since `_get_pre_execution_close_reason` is private. Protocol: enisdenjo/graphql-ws, PROTOCOL.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, cast
+
+import starlette.websockets
+from graphql import GraphQLError
+from strawberry.asgi import ASGIWebSocketAdapter
+from strawberry.http.exceptions import WebSocketDisconnected
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
+    BaseGraphQLTransportWSHandler,
+    Operation,
+)
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
+    CompleteMessage,
+    Message,
+    PingMessage,
+    SubscribeMessage,
+)
+from strawberry.utils.aio import aclosing
+
+from graphql_api.schema.context import Context
+from graphql_api.schema.errors import ErrorCode
+
+BAD_REQUEST = 4400
+MAX_REASON_BYTES = 120
+MAX_ID_CHARS = 255
+
+_OPTIONAL_FIELDS: Mapping[str, type] = {"variables": dict, "operationName": str, "extensions": dict}
+
+
+class TransportSocket(ASGIWebSocketAdapter):
+    """The socket. A peer that is gone is told as such, whatever Starlette calls it."""
+
+    async def send_json(self, message: Mapping[str, object]) -> None:
+        """Send a message. Raises WebSocketDisconnected."""
+        try:
+            await super().send_json(message)
+        except starlette.websockets.WebSocketDisconnected as error:
+            raise WebSocketDisconnected from error
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close with a reason, cut to what a close frame holds; a socket that is closed already stays so."""
+        short = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+        try:
+            await super().close(code, short)
+        except (RuntimeError, starlette.websockets.WebSocketDisconnect):
+            return
+
+
+class _TransportOperation(Operation[Context, None]):
+    """An operation together with the `extensions` of its request."""
+
+    __slots__ = ("extensions",)
+
+    def __init__(self, *args: Any, extensions: dict[str, object] | None) -> None:
+        super().__init__(*args)
+        self.extensions = extensions
+
+
+class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
+    """One socket from its first message to its last."""
+
+    # A request that cannot be executed is an `error` for its own id; the other operations of the socket go on.
+    _get_pre_execution_close_reason = staticmethod(lambda error: None)
+
+    async def handle_message(self, message: Message) -> None:
+        """Check the shape of a message before anything uses it."""
+        problem = _problem_of(message)
+        if problem is not None:
+            await self.handle_invalid_message(problem)
+            return
+        fields = {name: value for name, value in message.items() if value is not None}
+        await super().handle_message(cast("Message", fields))
+
+    async def handle_ping(self, message: PingMessage) -> None:
+        """Answer with the payload of the ping."""
+        await self.send_message(cast("Message", {**message, "type": "pong"}))
+
+    async def handle_subscribe(self, message: SubscribeMessage) -> None:
+        """Start an operation, or refuse it."""
+        operation_id, payload = message["id"], message["payload"]
+        if not self.connection_acknowledged:
+            await self.websocket.close(code=4401, reason="Unauthorized")
+        elif operation_id in self.operations:
+            await self.websocket.close(code=4409, reason=f"Subscriber for {operation_id} already exists")
+        elif len(self.operations) >= (self.max_subscriptions_per_connection or 1):
+            await self._refuse(operation_id, "Too many operations on this socket.", ErrorCode.TOO_MANY_OPERATIONS)
+        else:
+            operation = _TransportOperation(
+                self,
+                operation_id,
+                payload["query"],
+                payload.get("variables"),
+                payload.get("operationName"),
+                extensions=payload.get("extensions"),
+            )
+            operation.task = asyncio.create_task(self.run_operation(operation))
+            operation.task.add_done_callback(self._task_done)
+            self.operations[operation_id] = operation
+
+    async def run_operation(self, operation: Operation[Context, None]) -> None:
+        """Run an operation to its end. When the socket is gone, stop quietly."""
+        try:
+            results = await self.schema.stream(
+                operation.query,
+                variable_values=operation.variables,
+                context_value=self.context,
+                root_value=self.root_value,
+                operation_name=operation.operation_name,
+                operation_extensions=getattr(operation, "extensions", None),
+            )
+            async with aclosing(results):
+                await self._send_result_stream(operation, results)
+            await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
+        except WebSocketDisconnected:
+            self.operations.pop(operation.id, None)
+
+    async def _refuse(self, operation_id: str, message: str, code: ErrorCode) -> None:
+        error = GraphQLError(message, extensions={"code": code})
+        await self.send_message({"id": operation_id, "type": "error", "payload": [error.formatted]})
+
+
+def _problem_of(message: object) -> str | None:
+    """What is wrong with the shape of a message, or None."""
+    if not isinstance(message, dict):
+        return "A message must be a JSON object"
+    kind = message.get("type")
+    if kind in ("connection_init", "ping", "pong"):
+        return None if isinstance(message.get("payload"), dict | None) else f"The payload of {kind} must be an object"
+    if kind not in ("subscribe", "complete"):
+        return "Unknown message type"
+    operation_id = message.get("id")
+    if not isinstance(operation_id, str) or not 0 < len(operation_id) <= MAX_ID_CHARS:
+        return f"The id of {kind} must be a string of 1 to {MAX_ID_CHARS} characters"
+    return _problem_of_payload(message.get("payload")) if kind == "subscribe" else None
+
+
+def _problem_of_payload(payload: object) -> str | None:
+    if not isinstance(payload, dict):
+        return "The payload of subscribe must be an object"
+    if not isinstance(payload.get("query"), str):
+        return "The query must be a string"
+    for name, kind in _OPTIONAL_FIELDS.items():
+        if not isinstance(payload.get(name), kind | None):
+            return f"{name} must be {'an object' if kind is dict else 'a string'}"
+    return None

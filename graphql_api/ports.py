@@ -1,0 +1,431 @@
+"""Every port: what the service needs from the world, as Protocols.
+
+Adapters implement them without inheriting. The docstring of a method is its contract: what is atomic, what may be
+repeated, which error of `domain/errors.py` is raised. One suite per port in `tests/contract/` runs over its adapters.
+
+All methods may raise ServiceUnavailable when the technology behind them does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from graphql_api.domain.generation import GenerationParameters, ModelAvailability
+from graphql_api.domain.ids import CallerId, JobId
+from graphql_api.domain.job import Job, JobStatus, Progress, Tombstone
+
+# --- jobs ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyKey:
+    """A caller's key and the digest of the request that it stands for. Keys count for `valid_seconds`."""
+
+    key: str
+    digest: str
+    valid_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """A job that the store holds; `is_new` is False when the key led to an earlier one."""
+
+    job: Job
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuery:
+    """Which jobs. Empty collections and None do not narrow. `search` ignores case. Instants are half open."""
+
+    statuses: frozenset[JobStatus] = frozenset()
+    model_names: frozenset[str] = frozenset()
+    search: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+    def matches(self, job: Job) -> bool:
+        """Whether a job is one of these."""
+        return (
+            (not self.statuses or job.status in self.statuses)
+            and (not self.model_names or job.model_name in self.model_names)
+            and (self.search is None or self.search.casefold() in job.parameters.prompt.casefold())
+            and (self.created_after is None or job.created_at >= self.created_after)
+            and (self.created_before is None or job.created_at < self.created_before)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPosition:
+    """Where a job stands in the list: by time of creation, then by ID."""
+
+    created_at: datetime
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRequest:
+    """A part of the list, newest first: the `limit` jobs next to one of its ends.
+
+    The list is first cut to what is strictly behind `after` and strictly before `before`; then `limit` jobs are taken
+    from its start, or from its end when `from_end` is set. They always come newest first.
+    """
+
+    limit: int
+    after: JobPosition | None = None
+    before: JobPosition | None = None
+    from_end: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """A page. `has_next` and `has_previous` tell whether matching jobs lie behind its end and before its start."""
+
+    jobs: tuple[Job, ...]
+    has_next: bool
+    has_previous: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """How long a finished job took: `amount` is GenerationParameters.work, times are in seconds."""
+
+    amount: int
+    inference_seconds: float
+    store_seconds: float
+
+
+class JobRecords(Protocol):
+    """Jobs as records. Every write that moves a job takes its caller's next revision in the same transaction, and
+    revisions of a caller become visible in order and without gaps."""
+
+    async def add(self, job: Job, *, key: IdempotencyKey | None = None, max_queued: int | None = None) -> Submitted:
+        """Write a new job durably; when this returns, a crash does not lose it.
+
+        With a key that the caller used within its validity, the earlier job is returned and nothing is written;
+        any number of concurrent calls with one key make one job. Raises IdempotencyConflict when the key stands for
+        another digest or its job was deleted since, QueueFull when `max_queued` jobs are queued already.
+        """
+        ...
+
+    async def find(self, job_id: JobId) -> Job | Tombstone | None:
+        """The job, what is left of it, or None. Ownership is the service's business."""
+        ...
+
+    async def page(self, caller_id: CallerId, query: JobQuery, page: PageRequest) -> JobPage:
+        """Part of the caller's list of matching jobs, newest first."""
+        ...
+
+    async def count(self, caller_id: CallerId, query: JobQuery) -> int:
+        """How many of the caller's jobs match."""
+        ...
+
+    async def update(self, job: Job) -> Job | None:
+        """Write a moved job if the row is still at `job.revision`; return it with its new revision, else None.
+
+        One of any number of concurrent updates from the same revision wins.
+        """
+        ...
+
+    async def delete(self, job_id: JobId, *, at: datetime) -> Tombstone | None:
+        """Replace the job, whatever its status, by a tombstone with a revision of its own; None when there is no job.
+
+        The tombstone is listed by `unpurged` until `purged` is called for it.
+        """
+        ...
+
+    async def unpurged(self, limit: int) -> Sequence[Tombstone]:
+        """Deleted jobs whose files may still be there."""
+        ...
+
+    async def purged(self, job_id: JobId) -> None:
+        """The files of a deleted job are gone."""
+        ...
+
+
+class JobChanges(Protocol):
+    """Jobs as a log of changes, for watchers."""
+
+    async def changes(
+        self, caller_id: CallerId, *, after: int, limit: int, active_only: bool = False
+    ) -> Sequence[Job | Tombstone]:
+        """The caller's jobs and tombstones with a revision above `after`, each at its latest state, by rising revision.
+
+        With `active_only`, only jobs that are queued or running.
+        """
+        ...
+
+    async def caller_revision(self, caller_id: CallerId) -> int:
+        """The caller's latest revision; 0 before the first job."""
+        ...
+
+    async def revisions(self, job_ids: Sequence[JobId]) -> Mapping[JobId, int]:
+        """The latest revision of each of these jobs or of its tombstone; unknown ones are left out."""
+        ...
+
+
+class JobQueue(Protocol):
+    """Jobs as a queue, for workers."""
+
+    async def claim(
+        self, worker_id: str, *, model_names: Sequence[str], limit: int, lease_seconds: float, at: datetime
+    ) -> Sequence[Job]:
+        """Take up to `limit` of the oldest queued jobs of these models: each is RUNNING from now on, leased to this
+        worker for `lease_seconds`. No job is ever claimed by two workers at a time."""
+        ...
+
+    async def renew(self, job: Job, worker_id: str, *, lease_seconds: float, progress: Progress) -> bool:
+        """Extend the lease of a claimed job and save its progress, without a new revision.
+
+        False when the claim does not hold any more: the job ended, was deleted, or was claimed again.
+        """
+        ...
+
+    async def lost_leases(self, limit: int) -> Sequence[Job]:
+        """Running jobs whose lease has run out."""
+        ...
+
+    async def jobs_ahead(self, job: Job) -> int:
+        """How many queued jobs of the same model will be claimed before this queued one."""
+        ...
+
+    async def orphans(self, model_names: Sequence[str], limit: int) -> Sequence[Job]:
+        """Queued jobs of models other than these, which no worker will ever claim."""
+        ...
+
+    async def recent_work(self, model_name: str, limit: int) -> Sequence[Work]:
+        """What the latest jobs that succeeded on a model took, latest first."""
+        ...
+
+
+class JobStore(JobRecords, JobChanges, JobQueue, Protocol):
+    """Where jobs live."""
+
+
+# --- images ----------------------------------------------------------------------------------------------------------
+
+
+class ImageStore(Protocol):
+    """Where finished images live. Keys are relative paths with forward slashes, `images/<job id>/<file name>`."""
+
+    async def put(self, key: str, body: bytes, media_type: str) -> None:
+        """Store a file so that a crash right after the return does not lose it. The same key with the same bytes may
+        be put again. Raises ImageNotStored."""
+        ...
+
+    async def delete_job(self, job_id: JobId) -> None:
+        """Delete every file of a job; nothing happens when there is none."""
+        ...
+
+    async def keys_of(self, job_id: JobId) -> Sequence[str]:
+        """The keys of the files of a job."""
+        ...
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete files; those that are not there are passed over."""
+        ...
+
+    def url_for(self, key: str) -> str:
+        """Where a client fetches the file: an absolute URL, or one relative to the origin of the API."""
+        ...
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobMoved:
+    """A job took a revision. `job` is the row at that revision where the publisher had it at hand; None when it was
+    deleted (`is_deleted`) or must be read."""
+
+    job_id: JobId
+    caller_id: CallerId
+    revision: int
+    job: Job | None
+    is_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobProgressed:
+    """A running job got on. `attempt` is the claim that the report belongs to."""
+
+    job_id: JobId
+    caller_id: CallerId
+    attempt: int
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """Notices may have been lost; what matters must be read again."""
+
+
+Notice = JobMoved | JobProgressed | Reread
+Deliver = Callable[[Notice], None]
+
+QUEUE_TOPIC = "queue"
+"""Where a JobMoved with a queued job is announced to workers."""
+
+
+def job_topic(job_id: JobId) -> str:
+    """Where the changes of one job are announced."""
+    return f"job:{job_id}"
+
+
+def caller_topic(caller_id: CallerId) -> str:
+    """Where the changes of all jobs of a caller are announced."""
+    return f"caller:{caller_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A small WebP of an unfinished image. `key` names it, changes with its content, and cannot be guessed."""
+
+    key: str
+    body: bytes
+
+
+class EventBroker(Protocol):
+    """Tells watchers that something moved. The row in the store is the truth; a notice that is lost only delays."""
+
+    async def publish(self, notice: JobMoved | JobProgressed) -> None:
+        """Announce a change to every subscriber of the job's topic, of the caller's topic, and of the queue's topic
+        when the job is queued. Never waits for a subscriber and never raises: a notice that cannot be sent is lost.
+        The latest progress of a job is kept until the job is not running any more."""
+        ...
+
+    def subscribe(self, topic: str, deliver: Deliver) -> AbstractAsyncContextManager[None]:
+        """Call `deliver` with every notice of the topic while the context is open; every notice that is published after
+        the context was entered arrives, or a Reread does. `deliver` must not block and must not raise."""
+        ...
+
+    async def latest_progress(self, job_id: JobId) -> JobProgressed | None:
+        """The latest progress of a job that runs, or None. Does not raise."""
+        ...
+
+    async def keep_preview(self, job_id: JobId, preview: Preview) -> None:
+        """Keep the latest preview of a job while it runs."""
+        ...
+
+    async def preview(self, key: str) -> bytes | None:
+        """The body of a preview that is still kept, or None."""
+        ...
+
+
+# --- models ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest:
+    """One invocation's body, spelled as the model wants it.
+
+    It asks for `count` images, the first of which stands at `first_index` of the batch.
+    """
+
+    body: bytes
+    content_type: str
+    accept: str
+    first_index: int = 0
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """One call of an endpoint, on behalf of a job's attempt."""
+
+    job_id: JobId
+    attempt: int
+    request: ModelRequest
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDone:
+    """The model finished a denoising step, counted from 1. `preview` is a small WebP, where the model sends one."""
+
+    step: int
+    total_steps: int
+    preview: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The model's answer."""
+
+    body: bytes
+    content_type: str
+
+
+class ModelEndpoint(Protocol):
+    """Where a model runs. Speaks bytes; a codec gives them meaning."""
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether closing the iterator of `invoke` stops the model."""
+        ...
+
+    @property
+    def reports_steps(self) -> bool:
+        """Whether `invoke` yields StepDone."""
+        ...
+
+    def invoke(self, invocation: Invocation) -> AsyncIterator[StepDone | Answer]:
+        """Run the model once. Yields any number of StepDone, then one Answer, and ends.
+
+        Raises ModelFailed, ModelUnavailable, OutOfMemory, ContentBlocked or InvocationTimedOut.
+        """
+        ...
+
+    async def availability(self) -> ModelAvailability:
+        """Whether a job would start now. Does not raise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedPicture:
+    """An image as the model sent it: a file in some format, not checked."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawPicture:
+    """An image as the model sent it: `rgb` holds height * width * 3 bytes, row by row."""
+
+    width: int
+    height: int
+    rgb: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockedPicture:
+    """An image that the model's safety filter withheld."""
+
+    message: str
+
+
+Picture = EncodedPicture | RawPicture | BlockedPicture
+
+
+class ModelCodec(Protocol):
+    """How a model family spells requests and answers. Pure: no waiting, no clock, no randomness."""
+
+    @property
+    def name(self) -> str:
+        """What model files call it."""
+        ...
+
+    def encode(self, parameters: GenerationParameters) -> Sequence[ModelRequest]:
+        """The invocations that make these images: one, or several where the family makes one image a call."""
+        ...
+
+    def decode(self, request: ModelRequest, answer: Answer) -> Sequence[Picture]:
+        """The pictures in an answer, in the order of the batch.
+
+        Raises AnswerNotUnderstood, ContentBlocked or ModelFailed.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Use cases: async, over the ports, without a web or GraphQL framework."""

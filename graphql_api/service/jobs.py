@@ -1,0 +1,163 @@
+"""What a caller does with jobs: submit, get, list, cancel, delete."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from graphql_api.domain.errors import JobNotFound, StyleNotFound, Text2ImageError
+from graphql_api.domain.generation import GenerationRequest, complete
+from graphql_api.domain.ids import CallerId, JobId, new_job_id
+from graphql_api.domain.job import CancelOutcome, Job, JobStatus, Progress
+from graphql_api.domain.styles import STYLES, Style
+from graphql_api.ports import (
+    EventBroker,
+    IdempotencyKey,
+    ImageStore,
+    JobMoved,
+    JobPage,
+    JobQuery,
+    JobStore,
+    PageRequest,
+    Submitted,
+)
+from graphql_api.service.clock import Clock, utc_now
+from graphql_api.service.estimates import Estimates
+from graphql_api.service.models import ModelRegistry
+
+logger = logging.getLogger(__name__)
+
+KEY_VALID_SECONDS = 24 * 60 * 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobService:
+    """The caller's side of jobs. Another caller's job is treated exactly like one that does not exist."""
+
+    store: JobStore
+    images: ImageStore
+    broker: EventBroker
+    models: ModelRegistry
+    estimates: Estimates
+    max_queued: int | None = None
+    clock: Clock = utc_now
+
+    async def submit(self, caller_id: CallerId, request: GenerationRequest) -> Submitted:
+        """Record a job durably and announce it; the caller may be answered when this returns.
+
+        Raises InvalidInput, ModelNotFound, StyleNotFound, IdempotencyConflict or QueueFull; then nothing was queued.
+        """
+        model = self.models.get(request.model_name).model
+        style = _style(request.style_name)
+        parameters = complete(request, model, style)
+        job = Job(
+            id=new_job_id(),
+            caller_id=caller_id,
+            model_name=model.name,
+            parameters=parameters,
+            reference=request.reference,
+            created_at=self.clock(),
+            progress=Progress(total_steps=parameters.steps),
+        )
+        key = request.idempotency_key
+        submitted = await self.store.add(
+            job,
+            key=None if key is None else _idempotency_key(key, request, model.name),
+            max_queued=self.max_queued,
+        )
+        if submitted.is_new:
+            await self.announce(submitted.job)
+        return submitted
+
+    async def get(self, caller_id: CallerId, job_id: JobId) -> Job | None:
+        """The caller's job with its latest progress, or None."""
+        job = await self.store.find(job_id)
+        if not isinstance(job, Job) or job.caller_id != caller_id:
+            return None
+        return await self.with_live_progress(job)
+
+    async def page(self, caller_id: CallerId, query: JobQuery, page: PageRequest) -> JobPage:
+        """Part of the caller's list, newest first, with the latest progress of what runs."""
+        found = await self.store.page(caller_id, query, page)
+        return replace(found, jobs=tuple([await self.with_live_progress(job) for job in found.jobs]))
+
+    async def count(self, caller_id: CallerId, query: JobQuery) -> int:
+        """How many of the caller's jobs match."""
+        return await self.store.count(caller_id, query)
+
+    async def cancel(self, caller_id: CallerId, job_id: JobId) -> Job:
+        """Cancel a job; one that has ended stays as it ended. Raises JobNotFound.
+
+        The worker that runs it learns of it by the announcement, or by the lease that it can no longer renew.
+        """
+        while True:
+            job = await self.get(caller_id, job_id)
+            if job is None:
+                raise JobNotFound(path=("id",))
+            if job.is_final:
+                return job
+            moved = await self.store.update(job.canceled(self._cancel_outcome(job), at=self.clock()))
+            if moved is not None:
+                await self.announce(moved)
+                return moved
+
+    async def delete(self, caller_id: CallerId, job_id: JobId) -> None:
+        """Delete a job with its images; its worker stops. Raises JobNotFound."""
+        job = await self.get(caller_id, job_id)
+        tombstone = None if job is None else await self.store.delete(job_id, at=self.clock())
+        if tombstone is None:
+            raise JobNotFound(path=("id",))
+        await self.broker.publish(
+            JobMoved(job_id=job_id, caller_id=caller_id, revision=tombstone.revision, job=None, is_deleted=True)
+        )
+        await self.purge(job_id)
+
+    async def purge(self, job_id: JobId) -> None:
+        """Delete the files of a deleted job. What fails now is done again by the janitor."""
+        try:
+            await self.images.delete_job(job_id)
+            await self.store.purged(job_id)
+        except Text2ImageError as error:
+            logger.warning("files of deleted job %s are still there: %s", job_id, error, exc_info=error)
+
+    async def queue_position(self, job: Job) -> int | None:
+        """Jobs ahead of a queued job; None for any other."""
+        return await self.store.jobs_ahead(job) if job.status is JobStatus.QUEUED else None
+
+    async def eta_seconds(self, job: Job) -> float | None:
+        """Seconds to the end, as far as anything is known."""
+        if job.status is not JobStatus.QUEUED:
+            return job.progress.eta_seconds
+        return await self.estimates.seconds_in_queue_and_after(job, jobs_ahead=await self.store.jobs_ahead(job))
+
+    async def with_live_progress(self, job: Job) -> Job:
+        """The job with what its worker reported since the row was written."""
+        if job.status is not JobStatus.RUNNING:
+            return job
+        live = await self.broker.latest_progress(job.id)
+        return job.with_progress(live.progress) if live is not None and live.attempt == job.attempt else job
+
+    async def announce(self, job: Job) -> None:
+        """Tell watchers that a job took its revision."""
+        await self.broker.publish(JobMoved(job_id=job.id, caller_id=job.caller_id, revision=job.revision, job=job))
+
+    def _cancel_outcome(self, job: Job) -> CancelOutcome:
+        if job.status is JobStatus.QUEUED:
+            return CancelOutcome.NOT_STARTED
+        runnable = self.models.find(job.model_name)
+        can_stop = runnable is not None and runnable.endpoint.can_stop
+        return CancelOutcome.STOPPED if can_stop else CancelOutcome.DETACHED
+
+
+def _style(name: str | None) -> Style | None:
+    if name is None:
+        return None
+    if name not in STYLES:
+        raise StyleNotFound("There is no style with this ID.", path=("style",))
+    return STYLES[name]
+
+
+def _idempotency_key(key: str, request: GenerationRequest, model_name: str) -> IdempotencyKey:
+    # Leaving the model out and naming the default are the same request.
+    digest = replace(request, model_name=model_name).digest()
+    return IdempotencyKey(key=key, digest=digest, valid_seconds=KEY_VALID_SECONDS)

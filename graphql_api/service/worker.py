@@ -1,0 +1,85 @@
+"""The worker: claims jobs as slots come free, and drains."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from graphql_api.domain.errors import ServiceUnavailable
+from graphql_api.domain.job import Job
+from graphql_api.ports import QUEUE_TOPIC
+from graphql_api.service.models import ModelRegistry, RunnableModel
+from graphql_api.service.run import Bench, Run
+
+logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """Runs up to `concurrency` jobs of each model at a time."""
+
+    def __init__(self, models: ModelRegistry, bench: Bench) -> None:
+        self._models = models
+        self._bench = bench
+        self._runs: dict[asyncio.Task[None], Run] = {}
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Claim and run jobs until cancelled; then claim no more, give running jobs `drain_seconds` to end, and give
+        back those that did not."""
+        async with self._bench.broker.subscribe(QUEUE_TOPIC, lambda _: self._wake.set()):
+            try:
+                while True:
+                    self._wake.clear()
+                    await self._claim_what_fits()
+                    await self._wait_for_work()
+            finally:
+                await self._drain()
+
+    async def _claim_what_fits(self) -> None:
+        for runnable in self._models:
+            running = sum(run.runnable is runnable for run in self._runs.values())
+            if running < runnable.concurrency:
+                for job in await self._claim(runnable, runnable.concurrency - running):
+                    self._start(job, runnable)
+
+    async def _claim(self, runnable: RunnableModel, limit: int) -> list[Job]:
+        try:
+            claimed = await self._bench.store.claim(
+                self._bench.worker_id,
+                model_names=(runnable.model.name,),
+                limit=limit,
+                lease_seconds=self._bench.options.lease_seconds,
+                at=self._bench.clock(),
+            )
+        except ServiceUnavailable as error:
+            logger.warning("no job was claimed: %s", error, exc_info=error)
+            return []
+        return list(claimed)
+
+    def _start(self, job: Job, runnable: RunnableModel) -> None:
+        run = Run(job, runnable, self._bench)
+        task = asyncio.create_task(run.see_through(), name=f"run of job {job.id}")
+        self._runs[task] = run
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        run = self._runs.pop(task)
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The lease runs out, and the janitor puts the job back.
+            logger.error("the run of job %s broke", run.job.id, exc_info=error)
+
+    async def _wait_for_work(self) -> None:
+        try:
+            async with asyncio.timeout(self._bench.options.poll_seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _drain(self) -> None:
+        if not self._runs:
+            return
+        _, late = await asyncio.wait(list(self._runs), timeout=self._bench.options.drain_seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)

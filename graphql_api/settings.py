@@ -1,0 +1,68 @@
+"""Settings, read from the environment once. Defaults run everything on one machine without an account."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """All settings. Each is the environment variable TEXT2IMAGE_<NAME>. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="TEXT2IMAGE_", frozen=True, extra="forbid")
+
+    data_dir: Path = Field(default=Path("text2image-data"), description="Folder for the database and the images.")
+    database: str = Field(default="", description="Job store, `sqlite:<path>`. Empty: a file in the data folder.")
+    events: str = Field(default="memory:", description="Event broker, `memory:`.")
+    images: str = Field(default="", description="Image store, `file:<path>`. Empty: a folder in the data folder.")
+    endpoint: str = Field(
+        default="sketch:",
+        description="Where the model runs. `sketch:` is the built-in renderer; `sketch:?step_seconds=0.1` slows it "
+        "down, `sketch:?progress=off` makes it silent like a real-time endpoint.",
+    )
+    public_url: str = Field(
+        default="",
+        description="Origin that image URLs begin with, such as https://img.example.org. Empty: relative URLs.",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("localhost", "127.0.0.1", "[::1]"),
+        description="Host names that the server answers to, separated by commas; `*` for any. "
+        "Guards a laptop against pages that rebind their name to it.",
+    )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Origins, separated by commas, whose pages may use the API besides its own.",
+    )
+    concurrency: int = Field(default=2, ge=1, le=256, description="Jobs that run at a time.")
+    max_queued: int = Field(default=10_000, ge=1, description="Queued jobs beyond which new ones are refused.")
+    max_attempts: int = Field(default=3, ge=1, description="How often a job may lose its worker before it fails.")
+    job_timeout: float = Field(default=600, gt=0, description="Longest run of a job.")
+    lease: float = Field(default=30, ge=1, description="How long a worker may be silent before it loses its job.")
+    drain: float = Field(default=5, ge=0, description="How long running jobs and open streams get to end at shutdown.")
+    embed_parameters: bool = Field(
+        default=True, description="Write prompt and parameters into the metadata of the image files."
+    )
+    rest_wait: float = Field(
+        default=60, ge=0, le=300, description="How long `/text2image` waits for an image before it answers 202."
+    )
+    max_operations_per_socket: int = Field(default=100, ge=1, description="Operations in flight on one WebSocket.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least log level.")
+    log_format: Literal["text", "json"] = Field(default="text", description="How log lines look.")
+
+    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def database_url(self) -> str:
+        """Where the jobs live."""
+        return self.database or f"sqlite:{self.data_dir / 'jobs.sqlite3'}"
+
+    @property
+    def images_url(self) -> str:
+        """Where the images live."""
+        return self.images or f"file:{self.data_dir}"
