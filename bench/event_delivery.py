@@ -25,7 +25,10 @@ from bench.watching import open_watchers
 
 TARGETS = (
     Target(
-        text="CPU for an event, over the baseline's: at most 0.5", figure="cpu_us_each", limit=0.5, ratio_to="cpu_us_each"
+        text="CPU for an event, over the baseline's: at most 0.5",
+        figure="cpu_us_each",
+        limit=0.5,
+        ratio_to="cpu_us_each",
     ),
 )
 WARM_UP_VOLLEYS = 5

@@ -32,6 +32,7 @@ RESULTS = Path(__file__).parent / "results"
 READY_SECONDS = 30.0
 
 T = TypeVar("T")
+Process = subprocess.Popen[Any]
 
 Figures = Mapping[str, float]
 """What one round measured: name of a figure -> its value."""
@@ -71,18 +72,23 @@ class Server:
         return int(self.process.memory_full_info().uss)
 
 
+PRODUCT_SETTINGS = {
+    "TEXT2IMAGE_DATA_DIR": "{data}",
+    "TEXT2IMAGE_MAX_QUEUED": "10000000",
+    "TEXT2IMAGE_LOG_LEVEL": "warning",
+}
 PRODUCT = Contender(
     name="product",
     command=(
         *(sys.executable, "-m", "graphql_api", "serve", "--host", "127.0.0.1", "--port", "{port}"),
         "--no-worker",
     ),
-    environment={"TEXT2IMAGE_DATA_DIR": "{data}", "TEXT2IMAGE_ENDPOINT": "sketch:?draw=off"},
+    environment=PRODUCT_SETTINGS,
 )
 PRODUCT_HOST = Contender(
     name="product",
     command=(sys.executable, "-m", "bench.product_host", "--port", "{port}", "--control", "{control}"),
-    environment={"TEXT2IMAGE_DATA_DIR": "{data}", "TEXT2IMAGE_ENDPOINT": "sketch:"},
+    environment=PRODUCT_SETTINGS,
 )
 BASELINE = Contender(
     name="baseline",
@@ -93,33 +99,45 @@ BASELINE = Contender(
 
 @contextmanager
 def running(contender: Contender) -> Iterator[Server]:
-    """Start a server on an empty folder, wait until it answers, and end it. Its log goes to a file beside the folder."""
+    """Start a server on an empty folder, wait until it answers, and end it. Complaints in its log are shown."""
     folder = Path(tempfile.mkdtemp(prefix=f"bench-{contender.name}-"))
-    port, control_port = _free_port(), _free_port()
-    filled = {"port": str(port), "control": str(control_port), "data": str(folder)}
-    environment = {name: value.format(**filled) for name, value in contender.environment.items()}
+    port, control_port = free_port(), free_port()
+    command, environment = filled(contender, port=port, control_port=control_port, folder=str(folder))
     with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [word.format(**filled) for word in contender.command],
-            cwd=ROOT,
-            env={**os.environ, **environment},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
         _wait_until_it_listens(process, port, folder / "server.log")
         yield Server(port=port, control_port=control_port, process=psutil.Process(process.pid))
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    shutil.rmtree(folder)
+        stop(process)
+        _show_complaints(folder / "server.log")
+        shutil.rmtree(folder)
 
 
-def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def filled(contender: Contender, *, port: int, control_port: int, folder: str) -> tuple[list[str], dict[str, str]]:
+    """Command and environment with everything filled in."""
+    values = {"port": str(port), "control": str(control_port), "data": folder}
+    environment = {name: value.format(**values) for name, value in contender.environment.items()}
+    return [word.format(**values) for word in contender.command], {**os.environ, **environment}
+
+
+def stop(process: Process) -> None:
+    """End a server, politely at first."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _show_complaints(log: Path) -> None:
+    text = log.read_text(errors="replace")
+    if "Traceback" in text or "ERROR" in text:
+        print(f"The server's log ends:\n{text[-2000:]}", file=sys.stderr)
+
+
+def _wait_until_it_listens(process: Process, port: int, log: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if answers(port):
@@ -147,7 +165,8 @@ def answers(port: int, *, timeout: float = 5.0) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -310,7 +329,9 @@ def table(result: Mapping[str, Any]) -> list[str]:
     sides = list(result["summary"])
     lines = [f"| {result['name']} | {' | '.join(sides)} |", f"| --- |{' ---: |' * len(sides)}"]
     names = dict.fromkeys(figure for side in sides for figure in result["summary"][side])
-    lines += [f"| {name} | {' | '.join(_cell(result['summary'][side].get(name)) for side in sides)} |" for name in names]
+    lines += [
+        f"| {name} | {' | '.join(_cell(result['summary'][side].get(name)) for side in sides)} |" for name in names
+    ]
     lines += ["", "| target | reached | met |", "| --- | ---: | --- |"] if result["targets"] else []
     for judged in result["targets"]:
         value, met = judged["value"], judged["met"]

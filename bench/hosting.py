@@ -11,6 +11,8 @@ import asyncio
 import gc
 import json
 import time
+import tracemalloc
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -29,6 +31,10 @@ class Host(Protocol):
         """Publish a change of the job at this position of `create_jobs`, with `sequence` as its progress step."""
         ...
 
+    def live(self) -> int:
+        """How many subscriptions it knows to be live; 0 where subscribers are told by a snapshot."""
+        ...
+
 
 class SideDoor:
     """Carries out orders on a host."""
@@ -44,6 +50,10 @@ class SideDoor:
         """Jobs to subscribe to."""
         self._jobs = count
         return list(await self._host.create_jobs(count))
+
+    async def live(self) -> int:
+        """How many subscriptions are live."""
+        return self._host.live()
 
     async def fire(self, per_job: int = 1) -> int:
         """Publish to every job at once; the number of events."""
@@ -90,6 +100,22 @@ class SideDoor:
         """Collect, and count the objects that are tracked."""
         gc.collect()
         return {"objects": len(gc.get_objects()), "tasks": len(asyncio.all_tasks())}
+
+    async def trace_memory(self) -> None:
+        """Start to note where memory is allocated; slows everything down."""
+        gc.collect()
+        tracemalloc.start(1)
+
+    async def allocations(self, by: str, count: int) -> list[tuple[str, int, int]]:
+        """Place, bytes and blocks of what was allocated since `trace_memory` and lives: `by` "filename" or "lineno"."""
+        gc.collect()
+        found = tracemalloc.take_snapshot().statistics(by)[:count]
+        return [(str(one.traceback), one.size, one.count) for one in found]
+
+    async def objects_by_type(self) -> dict[str, int]:
+        """How many objects of each type the garbage collector tracks."""
+        gc.collect()
+        return dict(Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects()))
 
 
 class GcPauses:

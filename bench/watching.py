@@ -12,7 +12,7 @@ from bench.harness import Control, Server
 from bench.load.websocket import subscribe_all
 
 ARRIVE_SECONDS = 60.0
-SETTLE_SECONDS = 0.3
+POLL_SECONDS = 0.02
 
 
 class Arrivals:
@@ -50,14 +50,6 @@ class Arrivals:
             self._arrived.clear()
             await asyncio.wait_for(self._arrived.wait(), ARRIVE_SECONDS)
 
-    async def settle(self) -> int:
-        """Wait until no more come; how many came in all."""
-        seen = -1
-        while seen != self.events:
-            seen = self.events
-            await asyncio.sleep(SETTLE_SECONDS)
-        return seen
-
 
 def _step(message: bytes) -> int:
     _, _, rest = message.partition(b'"step":')
@@ -82,15 +74,10 @@ async def open_watchers(
 
 
 async def _until_live(control: Control, arrivals: Arrivals, count: int) -> None:
-    """Publish until a volley reaches everybody: the stock server does not say when a subscription has begun."""
+    """Wait for everybody's snapshot, or, as the stock server sends none, for its word that it has the subscription."""
     deadline = time.monotonic() + ARRIVE_SECONDS
-    reached = 0
-    while time.monotonic() < deadline:
-        before = arrivals.events
-        fired_at = time.perf_counter()
-        await control.ask("fire")
-        reached = await arrivals.settle() - before
-        if reached == count:
-            arrivals.open_at = fired_at
-            return
-    raise RuntimeError(f"Only {reached} of {count} subscriptions are live.")
+    while (live := max(arrivals.subscribed, await control.ask("live"))) < count:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"Only {live} of {count} subscriptions are live.")
+        await asyncio.sleep(POLL_SECONDS)
+    arrivals.open_at = time.perf_counter()

@@ -32,6 +32,7 @@ def serve(
 ) -> None:
     """Serve the API, and run jobs."""
     from graphql_api.commands import serve as command
+    from graphql_api.domain.errors import Text2ImageError
 
     settings = _settings()
     if reload:
@@ -41,6 +42,8 @@ def serve(
         raise typer.Exit(command.serve(settings, host=host, port=port, with_worker=worker))
     except command.PortTaken as error:
         _stop(f"{error} Choose another with --port or PORT=.")
+    except (ValueError, Text2ImageError) as error:
+        _stop(f"The server cannot start: {error}")
 
 
 @app.command()

@@ -12,8 +12,8 @@ def configure_logging(level: str, log_format: Literal["text", "json"]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_json_formatter() if log_format == "json" else _text_formatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # uvicorn installs handlers of its own unless it is told not to; its loggers pass their lines on to ours.
-    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+    # It writes two lines for every socket that is opened.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
 def _text_formatter() -> logging.Formatter:

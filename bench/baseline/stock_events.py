@@ -25,5 +25,8 @@ class Broker:
         for queue in self._queues.get(topic, ()):
             await queue.put(event)
 
+    def count(self) -> int:
+        return sum(map(len, self._queues.values()))
+
 
 broker = Broker()

@@ -61,7 +61,9 @@ class StockHost:
             job,
             status=JobStatus.RUNNING,
             progress=JobProgress(fraction=0.5, step=sequence, total_steps=50, phase=JobPhase.GENERATING),
-            images=[Image(url=f"/images/{job.id}/0.jpg", thumbnail_url=f"/images/{job.id}/0.webp", width=512, height=512)],
+            images=[
+                Image(url=f"/images/{job.id}/0.jpg", thumbnail_url=f"/images/{job.id}/0.webp", width=512, height=512)
+            ],
         )
         event = JobEvent(
             kind=JobEventKind.STATUS,
@@ -71,6 +73,9 @@ class StockHost:
             job=moved,
         )
         await broker.publish(job.id, event)
+
+    def live(self) -> int:
+        return broker.count()
 
 
 def create_app(control_port: int) -> Starlette:

@@ -18,7 +18,6 @@ import json
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-import numpy as np
 import simdjson
 
 from graphql_api.domain.errors import AnswerNotUnderstood
@@ -83,6 +82,9 @@ class JumpStartStableDiffusionCodec:
         self._refuse(f"image is {_kind(image)}")
 
     def _rgb(self, image: simdjson.Array) -> RawPicture:
+        # Imported at the first answer of this form, which few endpoints send: it takes long to load.
+        import numpy as np
+
         height = len(image)
         width = len(image[0]) if height and isinstance(image[0], simdjson.Array) else 0
         try:

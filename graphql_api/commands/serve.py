@@ -28,12 +28,15 @@ class PortTaken(Exception):
 
 
 def serve(settings: Settings, *, host: str, port: int, with_worker: bool) -> int:
-    """Serve until a signal; returns the exit code. Port 0 lets the system choose. Raises PortTaken."""
+    """Serve until a signal; returns the exit code. Port 0 lets the system choose.
+
+    Raises PortTaken, ValueError for settings that make no sense, Text2ImageError when something cannot be opened.
+    """
     configure_logging(settings.log_level, settings.log_format)
     listener = _listen(host, port)
     server = _Server(settings, listener, with_worker=with_worker)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        runner.run(server.serve(sockets=[listener]))
+        runner.run(server.run_with_services())
     return 1 if server.has_failed or not server.started else 0
 
 
@@ -52,11 +55,13 @@ def serve_with_reload(settings: Settings, *, host: str, port: int) -> None:
 
 
 class _Server(uvicorn.Server):
+    """uvicorn, which says where it listens, and ends when a part of the service has."""
+
     def __init__(self, settings: Settings, listener: socket.socket, *, with_worker: bool) -> None:
-        app = create_app(settings, with_worker=with_worker, on_ready=self._watch_over)
+        self._app = create_app(settings, with_worker=with_worker, on_ready=self._watch_over)
         super().__init__(
             uvicorn.Config(
-                app,
+                self._app,
                 loop="uvloop",
                 http="httptools",
                 ws="websockets-sansio",
@@ -66,16 +71,22 @@ class _Server(uvicorn.Server):
                 ws_ping_interval=PING_SECONDS,
                 ws_ping_timeout=PING_SECONDS,
                 backlog=BACKLOG,
-                lifespan="on",
+                lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 timeout_graceful_shutdown=round(settings.drain),
             )
         )
         self.has_failed = False
         self._listener = listener
         self._watching: asyncio.Task[None] | None = None
+
+    async def run_with_services(self) -> None:
+        """Serve while the services are open. What keeps them from opening is raised, not logged as uvicorn would."""
+        async with self._app.router.lifespan_context(self._app):
+            await self.serve(sockets=[self._listener])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)

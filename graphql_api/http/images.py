@@ -48,7 +48,11 @@ def image_routes(root: Path) -> list[Route]:
     async def nothing(request: Request) -> Response:
         return _not_found()
 
-    return [Route("/images/{job_id}/{file_name}", image), Route("/images/{path:path}", nothing)]
+    return [
+        Route("/images/{job_id}/{file_name}", image),
+        Route("/images/{path:path}", nothing),
+        Route("/images", nothing),
+    ]
 
 
 def _not_found() -> Response:

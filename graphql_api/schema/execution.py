@@ -11,12 +11,12 @@ import inspect
 import logging
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 import strawberry
 from graphql import ExecutionResult as CoreResult
 from graphql import GraphQLError, OperationDefinitionNode
-from graphql.execution import execute, execute_subscription_event
+from graphql.execution import create_source_event_stream, execute, execute_subscription_event
 from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
@@ -157,7 +157,7 @@ class JobSchema(strawberry.Schema):
         if isinstance(source, CoreResult):
             yield PreExecutionError(data=None, errors=_presentable_errors(source.errors or [], context))
             return
-        async with aclosing(source) as events:
+        async with aclosing(cast("AsyncGenerator[Any, None]", source)) as events:
             try:
                 async for event in events:
                     result = execute_subscription_event(executor.build_per_event_executor(event))

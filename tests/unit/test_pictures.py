@@ -8,6 +8,7 @@ import re
 import struct
 import zlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from blurhash_rs import blurhash_decode
@@ -216,7 +217,7 @@ def test_other_formats_hold_texts_of_any_length(image_format: ImageFormat) -> No
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": "4:2:0", "comment": b"hello"}])
-def test_a_jpeg_wanted_as_jpeg_is_not_encoded_again(options: dict[str, object]) -> None:
+def test_a_jpeg_wanted_as_jpeg_is_not_encoded_again(options: dict[str, Any]) -> None:
     sent = a_file(JPEG, **options)
     body = finished(sent, a_request()).body
 
@@ -244,12 +245,16 @@ def test_a_picture_is_left_alone_when_there_is_nothing_to_change(image_format: I
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"lossless": True}, {"exif": exif_with(b"x")}, {"icc_profile": ImageCms.ImageCmsProfile(
-        ImageCms.createProfile("sRGB")).tobytes()}],
+    [
+        {},
+        {"lossless": True},
+        {"exif": exif_with(b"x")},
+        {"icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()},
+    ],
     ids=["lossy", "lossless", "with EXIF", "with profile"],
 )
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_a_webp_wanted_as_webp_keeps_its_pixels(mode: str, options: dict[str, object]) -> None:
+def test_a_webp_wanted_as_webp_keeps_its_pixels(mode: str, options: dict[str, Any]) -> None:
     drawing = a_drawing(mode=mode)
     if mode == "RGBA":
         drawing.putalpha(Image.linear_gradient("L").resize(drawing.size))
@@ -378,7 +383,9 @@ def test_a_png_has_one_text_of_parameters_and_keeps_others(compressed: bool) -> 
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-@pytest.mark.parametrize("damage", [b"", b"MM", b"XX\0*\0\0\0\x08", b"MM\0*\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"MM", b"XX\0*\0\0\0\x08", b"MM\0*\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff"]
+)
 def test_damaged_exif_is_replaced(damage: bytes) -> None:
     sent = a_file(JPEG)
     segment = b"Exif\0\0" + damage

@@ -27,7 +27,7 @@ from graphql_api.adapters.job_store.sqlite_pages import count_of, page_of
 from graphql_api.adapters.sql import load_sql
 from graphql_api.domain.errors import IdempotencyConflict, QueueFull, ServiceUnavailable
 from graphql_api.domain.ids import CallerId, JobId
-from graphql_api.domain.job import Job, Progress, Tombstone
+from graphql_api.domain.job import Job, JobStatus, Progress, Tombstone
 from graphql_api.ports import IdempotencyKey, JobPage, JobQuery, PageRequest, Submitted, Work
 
 RETRY_WHEN_FULL_SECONDS = 10.0
@@ -185,6 +185,7 @@ def _add(db: sqlite3.Connection, job: Job, key: IdempotencyKey | None, max_queue
             return Submitted(job=earlier, is_new=False)
     added = replace(job, revision=_take_revision(db, job.caller_id))
     db.execute(_SQL["insert_job"], job_columns(added))
+    _change_queue_depth(db, None, job.status)
     if key is not None:
         use = {"key": key.key, "digest": key.digest, "used_at": now}
         db.execute(_SQL["keep_key"], use | {"caller_id": job.caller_id, "job_id": job.id})
@@ -244,28 +245,40 @@ def _tombstones(rows: Iterable[tuple[JobId, CallerId, int, int]]) -> list[Tombst
 
 
 def _update(db: sqlite3.Connection, job: Job) -> Job | None:
-    row = db.execute(_SQL["job_revision"], {"id": job.id}).fetchone()
-    return _move(db, job) if row == (job.revision,) else None
+    state = db.execute(_SQL["job_state"], {"id": job.id}).fetchone()
+    if state is None:
+        return None
+    _, revision, status = state
+    return _move(db, job, before=status) if revision == job.revision else None
 
 
-def _move(db: sqlite3.Connection, job: Job) -> Job:
+def _move(db: sqlite3.Connection, job: Job, *, before: str) -> Job:
     moved = replace(job, revision=_take_revision(db, job.caller_id))
     db.execute(_SQL["update_job"], job_columns(moved))
+    _change_queue_depth(db, before, moved.status)
     return moved
 
 
 def _delete(db: sqlite3.Connection, job_id: JobId, at: datetime) -> Tombstone | None:
-    owner = db.execute(_SQL["job_owner"], {"id": job_id}).fetchone()
-    if owner is None:
+    state = db.execute(_SQL["job_state"], {"id": job_id}).fetchone()
+    if state is None:
         return None
-    (caller_id,) = owner
+    caller_id, _, status = state
     revision = _take_revision(db, caller_id)
     db.execute(_SQL["delete_job"], {"id": job_id})
+    _change_queue_depth(db, status, None)
     db.execute(
         _SQL["insert_tombstone"],
         {"job_id": job_id, "caller_id": caller_id, "revision": revision, "deleted_at": microseconds(at)},
     )
     return Tombstone(job_id=job_id, caller_id=caller_id, revision=revision, deleted_at=at)
+
+
+def _change_queue_depth(db: sqlite3.Connection, before: str | None, after: str | None) -> None:
+    """For every write that may bring a job into the queue or out of it: its status on both sides."""
+    change = (after == JobStatus.QUEUED) - (before == JobStatus.QUEUED)
+    if change:
+        db.execute(_SQL["change_queue_depth"], {"change": change})
 
 
 def _changes(
@@ -291,7 +304,7 @@ def _oldest_queued(db: sqlite3.Connection, model_names: Sequence[str], limit: in
 
 
 def _lease(db: sqlite3.Connection, claimed: Job, lease: Mapping[str, Column]) -> Job:
-    job = _move(db, claimed)
+    job = _move(db, claimed, before=JobStatus.QUEUED)
     db.execute(_SQL["grant_lease"], {"id": job.id, **lease})
     return job
 

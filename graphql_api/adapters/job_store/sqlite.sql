@@ -25,6 +25,9 @@ INSERT INTO idempotency (caller_id, key, digest, job_id, used_at) VALUES (:calle
 ON CONFLICT (caller_id, key) DO UPDATE
 SET digest = excluded.digest, job_id = excluded.job_id, used_at = excluded.used_at;
 
+-- name: change_queue_depth
+UPDATE queue_depth SET jobs = jobs + :change;
+
 -- name: take_revision
 -- The caller's next revision is taken ...
 INSERT INTO callers (caller_id, revision) VALUES (:caller_id, 1)
@@ -44,17 +47,14 @@ UPDATE jobs SET
     lease_until = CASE WHEN :status = 'RUNNING' THEN lease_until ELSE 0 END
 WHERE id = :id;
 
--- name: job_revision
-SELECT revision FROM jobs WHERE id = :id;
+-- name: job_state
+SELECT caller_id, revision, status FROM jobs WHERE id = :id;
 
 -- name: job
 SELECT data, progress FROM jobs WHERE id = :id;
 
 -- name: tombstone
 SELECT job_id, caller_id, revision, deleted_at FROM tombstones WHERE job_id = :id;
-
--- name: job_owner
-SELECT caller_id FROM jobs WHERE id = :id;
 
 -- name: delete_job
 DELETE FROM jobs WHERE id = :id;

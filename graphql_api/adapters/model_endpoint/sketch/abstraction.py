@@ -10,9 +10,29 @@ import numpy as np
 from graphql_api.adapters.model_endpoint.sketch.colour import Colour, cover, dim, mixed, oklch, ramp, rgb, scaled
 from graphql_api.adapters.model_endpoint.sketch.easel import Easel
 from graphql_api.adapters.model_endpoint.sketch.frame import Field, Frame, Paint
-from graphql_api.adapters.model_endpoint.sketch.noise import bell, blurred, fbm, relief, resized, sample, sine, smoothstep, tile, unit
+from graphql_api.adapters.model_endpoint.sketch.noise import (
+    bell,
+    blurred,
+    fbm,
+    relief,
+    resized,
+    sample,
+    sine,
+    smoothstep,
+    tile,
+    unit,
+)
 
-HUES = {"red": 0.07, "orange": 0.14, "yellow": 0.25, "green": 0.39, "teal": 0.54, "blue": 0.71, "purple": 0.83, "pink": 0.98}
+HUES = {
+    "red": 0.07,
+    "orange": 0.14,
+    "yellow": 0.25,
+    "green": 0.39,
+    "teal": 0.54,
+    "blue": 0.71,
+    "purple": 0.83,
+    "pink": 0.98,
+}
 
 
 def palette(frame: Frame, hue: float | None = None) -> list[Colour]:
@@ -50,11 +70,15 @@ def paint_folds(paint: Paint, frame: Frame, hue: float | None) -> None:
 def _folded(frame: Frame) -> tuple[Field, Field]:
     # The bending is worked out at half the size: it is smooth, and the look-ups are the dearest part.
     half = Frame(
-        height=max(frame.height // 2, 2), width=max(frame.width // 2, 2), tall=frame.tall, wide=frame.wide, key=frame.key
+        height=max(frame.height // 2, 2),
+        width=max(frame.width // 2, 2),
+        tall=frame.tall,
+        wide=frame.wide,
+        key=frame.key,
     )
     rng = frame.random("folds")
     texture = tile(rng, cells=6, size=512, octaves=4, gain=0.42)
-    scale = np.float32(rng.uniform(60, 105))
+    scale = np.float32(rng.uniform(110, 170))
     turn = float(rng.random())
     cos, sin = np.float32(round(math.cos(turn * math.tau), 5)), np.float32(round(math.sin(turn * math.tau), 5))
     down = (half.rows * cos + half.columns * sin) * scale + 300
@@ -75,7 +99,9 @@ def paint_layers(paint: Paint, frame: Frame, hue: float | None) -> None:
     for plane, value in zip(paint, colours[5], strict=True):
         plane[:] = np.float32(value)
     glow_place = (float(rng.uniform(0.2, 0.8)) * frame.wide, 0.22 * frame.tall)
-    away = np.sqrt(np.square(frame.columns - np.float32(glow_place[0])) + np.square(frame.rows - np.float32(glow_place[1])))
+    away = np.sqrt(
+        np.square(frame.columns - np.float32(glow_place[0])) + np.square(frame.rows - np.float32(glow_place[1]))
+    )
     cover(paint, colours[4], smoothstep(0.165, 0.16, away))
     grain = fbm(frame, "paper", cells=90, octaves=3, gain=0.7)
     for layer in range(count):
@@ -83,8 +109,12 @@ def paint_layers(paint: Paint, frame: Frame, hue: float | None) -> None:
         stops = [colours[5], colours[4], colours[3], colours[2], colours[1], colours[0]]
         at = part * 4.4 + 0.6
         tint = mixed(stops[int(at)], stops[min(int(at) + 1, 5)], at - int(at))
-        edge = fbm(frame, f"sheet {layer}", cells=1.1, octaves=3, gain=0.4, stretch=(1.6, 1.0)) * np.float32(0.15 + 0.05 * part)
-        line = np.float32(frame.tall * (0.24 + 0.72 * part)) + (frame.columns - np.float32(frame.wide / 2)) * np.float32(tilt * 0.3)
+        edge = fbm(frame, f"sheet {layer}", cells=1.1, octaves=3, gain=0.4, stretch=(1.6, 1.0)) * np.float32(
+            0.15 + 0.05 * part
+        )
+        line = np.float32(frame.tall * (0.24 + 0.72 * part)) + (
+            frame.columns - np.float32(frame.wide / 2)
+        ) * np.float32(tilt * 0.3)
         inside = frame.rows - line + edge
         dim(paint, 1 - smoothstep(-0.075, 0.0, inside) * np.float32(0.34) * (inside < 0))
         body = unit(inside * np.float32(frame.pixels_per_unit) + np.float32(0.5))
@@ -98,7 +128,10 @@ def paint_geometric(paint: Paint, frame: Frame, hue: float | None) -> None:
     paper = rgb("f0e6d2")
     inks = [rgb(code) for code in ("d8342c", "1f4e8c", "f0b323", "1c1c1e", "e8825a", "5aa0a8")]
     if hue is not None:
-        inks = [oklch(light, 0.14, hue + turn) for light, turn in ((0.58, 0), (0.42, 0.05), (0.8, 0.1), (0.2, 0), (0.7, 0.5), (0.66, -0.06))]
+        inks = [
+            oklch(light, 0.14, hue + turn)
+            for light, turn in ((0.58, 0), (0.42, 0.05), (0.8, 0.1), (0.2, 0), (0.7, 0.5), (0.66, -0.06))
+        ]
     for plane, value in zip(paint, paper, strict=True):
         plane[:] = np.float32(value)
     cells = int(rng.integers(4, 6))
@@ -114,7 +147,9 @@ def paint_geometric(paint: Paint, frame: Frame, hue: float | None) -> None:
     dim(paint, 1 + fbm(frame, "print wear", cells=3, octaves=5) * np.float32(0.05))
 
 
-def _draw_tile(easel: Easel, rng: np.random.Generator, x: float, y: float, s: float, inks: list[Colour], paper: Colour) -> None:
+def _draw_tile(
+    easel: Easel, rng: np.random.Generator, x: float, y: float, s: float, inks: list[Colour], paper: Colour
+) -> None:
     ground = paper if rng.random() < 0.45 else inks[0]
     easel.box(x, y, x + s, y + s, ground)
     corner = int(rng.integers(4))
@@ -127,7 +162,13 @@ def _draw_tile(easel: Easel, rng: np.random.Generator, x: float, y: float, s: fl
             easel.pie(at, s * 0.66, start, start + 90, inks[2])
             easel.pie(at, s * 0.33, start, start + 90, ground)
     elif kind == 2:
-        easel.pie((x + s / 2, y + s * (corner % 2)), s / 2, 180 * (1 - corner % 2) + 180, 180 * (1 - corner % 2) + 360, inks[1])
+        easel.pie(
+            (x + s / 2, y + s * (corner % 2)),
+            s / 2,
+            180 * (1 - corner % 2) + 180,
+            180 * (1 - corner % 2) + 360,
+            inks[1],
+        )
     elif kind == 3:
         easel.ellipse((x + s / 2, y + s / 2), s * 0.42, s * 0.42, inks[1])
         easel.ellipse((x + s / 2, y + s / 2), s * 0.2, s * 0.2, inks[2])
@@ -135,7 +176,9 @@ def _draw_tile(easel: Easel, rng: np.random.Generator, x: float, y: float, s: fl
         for i in range(4):
             easel.box(x, y + s * i / 4, x + s, y + s * (i / 4 + 0.125), inks[1])
     elif kind == 5:
-        easel.polygon([(x, y), (x + s, y + s), (x, y + s)] if corner % 2 else [(x + s, y), (x + s, y + s), (x, y)], inks[1])
+        easel.polygon(
+            [(x, y), (x + s, y + s), (x, y + s)] if corner % 2 else [(x + s, y), (x + s, y + s), (x, y)], inks[1]
+        )
     elif kind == 6:
         for i in range(9):
             easel.ellipse((x + s * (i % 3 + 0.5) / 3, y + s * (i // 3 + 0.5) / 3), s * 0.07, s * 0.07, inks[1])
@@ -154,4 +197,3 @@ def paint_wash(paint: Paint, frame: Frame, hue: float | None) -> None:
     position = unit(fold * np.float32(0.4) + bent * np.float32(0.2) + np.float32(0.5))
     for plane, values in zip(paint, ramp(palette(frame, hue), position), strict=True):
         plane[:] = values
-

@@ -33,7 +33,7 @@ def paint_city(paint: Paint, frame: Frame, light: Light, line: float, *, is_neon
         skyline = _skyline(frame, f"skyline {row}", line, tall=0.2 + 0.26 * near, broad=0.035 + 0.06 * near, near=near)
         air = (1 - near) * 0.72
         wall = mixed(mixed(light.shadow, light.land, 0.3 if not light.is_night else 0.12), light.haze, air)
-        _paint_row(paint, frame, light, skyline, wall, line, f"windows {row}", cell=0.007 + 0.008 * near, near=near)
+        _paint_row(paint, frame, light, skyline, wall, line, f"windows {row}", cell=0.006 + 0.0055 * near, near=near)
         if is_neon and row > 0:
             _hang_signs(paint, frame, f"signs {row}", skyline, line, near)
 
@@ -43,7 +43,7 @@ def _skyline(frame: Frame, name: str, line: float, *, tall: float, broad: float,
     count = int(frame.wide / broad * 1.7) + 4
     widths = rng.uniform(0.55, 1.6, count) * broad
     starts = np.cumsum(widths) - widths.sum() / 2 + frame.wide / 2
-    heights = tall * (0.3 + rng.random(count) ** 1.8 * 1.05)
+    heights = tall * (0.3 + np.square(rng.random(count)) * 1.1)
     centre = np.abs(starts / frame.wide - 0.5)
     heights *= 1.15 - 0.7 * centre if near < 0.9 else 0.62 + 1.1 * centre
     across = frame.columns[0].astype(np.float64)
@@ -62,7 +62,16 @@ def _skyline(frame: Frame, name: str, line: float, *, tall: float, broad: float,
 
 
 def _paint_row(
-    paint: Paint, frame: Frame, light: Light, skyline: _Skyline, wall: Colour, line: float, name: str, *, cell: float, near: float
+    paint: Paint,
+    frame: Frame,
+    light: Light,
+    skyline: _Skyline,
+    wall: Colour,
+    line: float,
+    name: str,
+    *,
+    cell: float,
+    near: float,
 ) -> None:
     top, bottom = max(frame.row_of(float(skyline.roof.min())) - 1, 0), frame.row_of(line) + 1
     rows = frame.rows[top:bottom]
@@ -73,14 +82,19 @@ def _paint_row(
     side = np.float32(0.8) + np.float32(0.28) * (skyline.edges < 0.62).astype(np.float32) + unit(below * 1.2)[:, :1] * 0
     haze = unit(below * np.float32(1.3)) * np.float32(0.4 * (1 - near) + 0.06)
     region = paint[:, top:bottom]
-    colours = [np.float32(tone) * side + (np.float32(air) - np.float32(tone)) * haze for tone, air in zip(wall, light.haze, strict=True)]
+    colours = [
+        np.float32(tone) * side + (np.float32(air) - np.float32(tone)) * haze
+        for tone, air in zip(wall, light.haze, strict=True)
+    ]
     cover(region, colours, mask)
     _light_windows(region, frame, light, skyline, below, name, cell=cell, near=near)
 
 
-def _light_windows(region: Paint, frame: Frame, light: Light, skyline: _Skyline, below: Field, name: str, *, cell: float, near: float) -> None:
+def _light_windows(
+    region: Paint, frame: Frame, light: Light, skyline: _Skyline, below: Field, name: str, *, cell: float, near: float
+) -> None:
     rng = frame.random(name)
-    share = 0.46 if light.is_night else (0.22 if light.strength < 0.95 else 0.06)
+    share = 0.34 if light.is_night else (0.22 if light.strength < 0.95 else 0.06)
     table = (rng.random((128, 128)) < share) * rng.uniform(0.45, 1.0, (128, 128))
     floors, bays = below / np.float32(cell * 1.25), skyline.inside / np.float32(cell)
     floor, bay = np.floor(floors), np.floor(bays)
@@ -90,15 +104,18 @@ def _light_windows(region: Paint, frame: Frame, light: Light, skyline: _Skyline,
     pane = _pane(floors - floor, 0.24, soft) * _pane(bays - bay, 0.2, soft)[None, :] * (floor >= 1)
     # Where a window is smaller than a pixel its light spreads over the cell.
     pane = pane if soft < 0.9 else np.full_like(pane, np.float32(0.4))
+    body_share = as_field(0.3 + rng.random(512) * 0.75)[skyline.building % 512]
     hue = (skyline.building * 7) % len(_WINDOW_LIGHTS)
-    body = lit * pane * np.float32((0.5 + 0.5 * near) * (1.0 if light.is_night else 0.7))
+    body = lit * pane * body_share[None, :] * np.float32((0.5 + 0.5 * near) * (1.0 if light.is_night else 0.7))
     lamps = as_field(_WINDOW_LIGHTS)[hue]
     for channel, plane in enumerate(region):
         plane += (lamps[:, channel][None, :] - plane) * body
 
 
 def _pane(part: Field, margin: float, soft: float) -> Field:
-    return smoothstep(margin - soft / 2, margin + soft / 2, part) * smoothstep(1 - margin + soft / 2, 1 - margin - soft / 2, part)
+    return smoothstep(margin - soft / 2, margin + soft / 2, part) * smoothstep(
+        1 - margin + soft / 2, 1 - margin - soft / 2, part
+    )
 
 
 def _hang_signs(paint: Paint, frame: Frame, name: str, skyline: _Skyline, line: float, near: float) -> None:
@@ -115,7 +132,7 @@ def _hang_signs(paint: Paint, frame: Frame, name: str, skyline: _Skyline, line: 
         hue = _SIGNS[int(rng.integers(len(_SIGNS)))]
         size = 0.6 + 0.7 * near
         easel.box(across, top, across + wide * size, top + high * size, mixed(hue, (1, 1, 1), 0.25))
-        _add_halo(halo, frame, (across + wide * size / 2, top + high * size / 2), 0.075 * size, hue)
+        _add_halo(halo, frame, (across + wide * size / 2, top + high * size / 2), 0.062 * size, hue)
     easel.hang(paint)
     for plane, light in zip(paint, halo, strict=True):
         plane += light * (1 - np.minimum(plane, 1)) * np.float32(0.8)
@@ -129,7 +146,7 @@ def _add_halo(halo: Paint, frame: Frame, place: Point, reach: float, hue: Colour
         return
     down = frame.rows[top:bottom] - np.float32(place[1])
     across = frame.columns[:, left:right] - np.float32(place[0])
-    mask = spot(np.sqrt(down * down + across * across) / np.float32(reach)) * np.float32(0.8)
+    mask = spot(np.sqrt(down * down + across * across) / np.float32(reach)) * np.float32(0.5)
     for plane, value in zip(halo[:, top:bottom, left:right], hue, strict=True):
         plane += mask * np.float32(value)
 
@@ -145,7 +162,15 @@ def paint_castle(paint: Paint, frame: Frame, light: Light, line: float) -> None:
     easel = Easel(frame)
     towers = ((-0.30, 0.34, 0.05), (0.32, 0.38, 0.05), (-0.14, 0.5, 0.045), (0.17, 0.46, 0.05), (0.01, 0.68, 0.07))
     for offset, tall, half in towers:
-        _raise_tower(easel, (middle + offset * size, foot), tall * size * float(rng.uniform(0.92, 1.08)), half * size, stone, roof, light)
+        _raise_tower(
+            easel,
+            (middle + offset * size, foot),
+            tall * size * float(rng.uniform(0.92, 1.08)),
+            half * size,
+            stone,
+            roof,
+            light,
+        )
     _raise_wall(easel, middle, foot, size, stone, light)
     easel.hang(paint)
 
@@ -160,7 +185,9 @@ def _raise_hill(paint: Paint, frame: Frame, light: Light, middle: float, foot: f
     cover(paint, [np.float32(channel) * tone for channel in grass], body)
 
 
-def _raise_tower(easel: Easel, foot: Point, tall: float, half: float, stone: Colour, roof: Colour, light: Light) -> None:
+def _raise_tower(
+    easel: Easel, foot: Point, tall: float, half: float, stone: Colour, roof: Colour, light: Light
+) -> None:
     x, y = foot
     top = y - tall
     easel.box(x - half, top, x + half, y + 0.03, scaled(stone, 1.12))
@@ -171,7 +198,9 @@ def _raise_tower(easel: Easel, foot: Point, tall: float, half: float, stone: Col
     easel.polygon([(x - half * 1.4, top - half * 0.5), peak, (x + half * 1.4, top - half * 0.5)], roof)
     easel.polygon([(x + half * 0.2, top - half * 0.5), peak, (x + half * 1.4, top - half * 0.5)], scaled(roof, 0.7))
     easel.line([peak, (x, peak[1] - half * 1.4)], half * 0.12, scaled(stone, 0.6))
-    easel.polygon([(x, peak[1] - half * 1.4), (x + half * 1.1, peak[1] - half * 1.05), (x, peak[1] - half * 0.7)], rgb("e0483c"))
+    easel.polygon(
+        [(x, peak[1] - half * 1.4), (x + half * 1.1, peak[1] - half * 1.05), (x, peak[1] - half * 0.7)], rgb("e0483c")
+    )
     lamp = rgb("ffd070") if light.strength < 0.95 else rgb("2c2430")
     for level in (0.22, 0.5, 0.76):
         easel.box(x - half * 0.22, y - tall * level - half * 0.4, x + half * 0.16, y - tall * level + half * 0.3, lamp)
@@ -199,13 +228,23 @@ def paint_house(paint: Paint, frame: Frame, light: Light, line: float, *, is_sno
     easel.box(x + s * 0.95, y - s * 1.45, x + s * 1.15, y - s * 0.7, scaled(wall, 0.6))
     easel.box(x, y - s * 0.7, x + s * 1.5, y, wall)
     easel.box(x + s * 0.9, y - s * 0.7, x + s * 1.5, y, scaled(wall, 0.78))
-    easel.polygon([(x - s * 0.12, y - s * 0.66), (x + s * 0.3, y - s * 1.3), (x + s * 1.3, y - s * 1.3), (x + s * 1.62, y - s * 0.66)], roof)
+    easel.polygon(
+        [
+            (x - s * 0.12, y - s * 0.66),
+            (x + s * 0.3, y - s * 1.3),
+            (x + s * 1.3, y - s * 1.3),
+            (x + s * 1.62, y - s * 0.66),
+        ],
+        roof,
+    )
     easel.box(x + s * 0.38, y - s * 0.46, x + s * 0.58, y, scaled(wall, 0.4))
     for left in (0.1, 0.7, 1.1):
         easel.box(x + s * left, y - s * 0.5, x + s * (left + 0.18), y - s * 0.26, lamp)
     easel.hang(paint)
     if light.strength < 0.95:
-        away = np.sqrt(np.square(frame.columns - np.float32(x + s * 0.7)) + np.square(frame.rows - np.float32(y - s * 0.3)))
+        away = np.sqrt(
+            np.square(frame.columns - np.float32(x + s * 0.7)) + np.square(frame.rows - np.float32(y - s * 0.3))
+        )
         glow(paint, rgb("ffb050"), spot(away / np.float32(0.3)) * np.float32(0.22))
 
 
@@ -217,12 +256,26 @@ def paint_boat(paint: Paint, frame: Frame, light: Light, line: float) -> None:
     easel = Easel(frame)
     easel.line([(x, y), (x, y - s * 1.9)], s * 0.04, hull)
     easel.polygon([(x + s * 0.05, y - s * 1.85), (x + s * 0.8, y - s * 0.22), (x + s * 0.05, y - s * 0.22)], sail)
-    easel.polygon([(x - s * 0.06, y - s * 1.6), (x - s * 0.55, y - s * 0.22), (x - s * 0.06, y - s * 0.22)], scaled(sail, 0.84))
-    easel.polygon([(x - s * 0.7, y - s * 0.12), (x + s * 0.8, y - s * 0.16), (x + s * 0.55, y + s * 0.12), (x - s * 0.5, y + s * 0.12)], hull)
+    easel.polygon(
+        [(x - s * 0.06, y - s * 1.6), (x - s * 0.55, y - s * 0.22), (x - s * 0.06, y - s * 0.22)], scaled(sail, 0.84)
+    )
+    easel.polygon(
+        [
+            (x - s * 0.7, y - s * 0.12),
+            (x + s * 0.8, y - s * 0.16),
+            (x + s * 0.55, y + s * 0.12),
+            (x - s * 0.5, y + s * 0.12),
+        ],
+        hull,
+    )
     easel.hang(paint)
     shade = Easel(frame)
     for i in range(9):
         wobble = float(rng.uniform(-0.06, 0.06)) * s
         half = s * (0.62 - 0.05 * i)
-        shade.line([(x - half + wobble, y + s * (0.16 + 0.13 * i)), (x + half + wobble, y + s * (0.16 + 0.13 * i))], s * 0.06, hull)
+        shade.line(
+            [(x - half + wobble, y + s * (0.16 + 0.13 * i)), (x + half + wobble, y + s * (0.16 + 0.13 * i))],
+            s * 0.06,
+            hull,
+        )
     shade.hang(paint, 0.4)

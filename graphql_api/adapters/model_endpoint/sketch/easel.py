@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from graphql_api.adapters.model_endpoint.sketch.colour import Colour
@@ -29,6 +30,15 @@ class Easel:
     def polygon(self, points: Iterable[Point], colour: Colour) -> None:
         scale = self._scale
         self._draw.polygon([(x * scale, y * scale) for x, y in points], fill=_ink(colour))
+
+    def polygons(self, points: NDArray[np.floating[Any]], colours: NDArray[np.floating[Any]]) -> None:
+        """Many polygons of equally many corners, in order. `points` has shape (count, corners, 2), `colours` (count, 3)."""
+        placed = (points * self._scale).reshape(len(points), -1).tolist()
+        inks = np.full((len(colours), 4), 255, dtype=np.uint8)
+        inks[:, :3] = np.clip(colours * 255 + 0.5, 0, 255)
+        draw = self._draw.polygon
+        for corners, ink in zip(placed, inks.tolist(), strict=True):
+            draw(corners, tuple(ink))
 
     def ellipse(self, centre: Point, across: float, down: float, colour: Colour) -> None:
         (x, y), scale = centre, self._scale

@@ -42,7 +42,12 @@ class _Sitter:
 
     def oval(self, x: float, y: float, across: float, down: float) -> Field:
         """Distance from a place in radii of an ellipse: 1 on its rim."""
-        return as_field(np.sqrt(np.square((self.x - np.float32(x)) / np.float32(across)) + np.square((self.y - np.float32(y)) / np.float32(down))))
+        return as_field(
+            np.sqrt(
+                np.square((self.x - np.float32(x)) / np.float32(across))
+                + np.square((self.y - np.float32(y)) / np.float32(down))
+            )
+        )
 
     def inside(self, distance: Field, softness: float = 1.0) -> Field:
         return smoothstep(1 + self.soft * softness, 1 - self.soft * softness, distance)
@@ -52,7 +57,7 @@ def paint_portrait(paint: Paint, frame: Frame, *, is_old: bool, is_sailor: bool)
     rng = frame.random("likeness")
     sitter = _Sitter(frame)
     skin = _SKINS[int(rng.integers(len(_SKINS) - 1))]
-    hair = rgb("c4c0b8") if is_old else _HAIR[int(rng.integers(len(_HAIR)))]
+    hair = rgb("a8a39a") if is_old else _HAIR[int(rng.integers(len(_HAIR)))]
     cloth = rgb("22304a") if is_sailor else oklch(0.38, 0.1, float(rng.random()))
     has_long_hair = not is_old and rng.random() < 0.6
     strands = _strands(frame, sitter)
@@ -83,8 +88,14 @@ def _paint_body(paint: Paint, frame: Frame, sitter: _Sitter, cloth: Colour, skin
     neck_lit = unit(0.42 - x * np.float32(0.55) - bell((y - 0.78) * 3.4) * np.float32(0.3))
     cover(paint, [np.float32(channel) * (neck_lit + np.float32(0.1)) for channel in skin], neck)
     cover(paint, [np.float32(channel) * (lit * np.float32(1.3) + np.float32(0.12)) for channel in cloth], shoulders)
-    collar = smoothstep(0.09, 0.03, np.abs(y - slope - 0.05 + np.abs(x) * 0.0)) * sitter.inside(sitter.oval(0, 1.35, 0.75, 0.5), 3)
-    cover(paint, [np.float32(channel) * (lit + np.float32(0.35)) for channel in mixed(cloth, (1, 1, 1), 0.35)], collar * np.float32(0.8))
+    collar = smoothstep(0.09, 0.03, np.abs(y - slope - 0.05 + np.abs(x) * 0.0)) * sitter.inside(
+        sitter.oval(0, 1.35, 0.75, 0.5), 3
+    )
+    cover(
+        paint,
+        [np.float32(channel) * (lit + np.float32(0.35)) for channel in mixed(cloth, (1, 1, 1), 0.35)],
+        collar * np.float32(0.8),
+    )
 
 
 def _paint_head(paint: Paint, frame: Frame, sitter: _Sitter, skin: Colour, is_old: bool) -> None:
@@ -96,10 +107,19 @@ def _paint_head(paint: Paint, frame: Frame, sitter: _Sitter, skin: Colour, is_ol
     spacing = np.float32(step / (frame.pixels_per_unit * sitter.size))
     across = (shifted(relief, 0, -step) - shifted(relief, 0, step)) / (2 * spacing)
     down = (shifted(relief, -step, 0) - shifted(relief, step, 0)) / (2 * spacing)
-    facing = (np.float32(0.62) - across * np.float32(0.58) - down * np.float32(0.45)) / np.sqrt(1 + across * across + down * down)
-    lit = unit(blurred(as_field(facing), step * 1.5) * np.float32(1.05) + np.float32(0.05))
-    warm = [scaled(skin, 0.14), mixed(scaled(skin, 0.5), rgb("7c2c20"), 0.25), scaled(skin, 0.92), mixed(skin, (1.0, 0.97, 0.92), 0.45)]
-    head = sitter.inside(np.minimum(sitter.oval(0, -0.16, 0.84, 0.98), sitter.oval(sitter.turn * 0.3, 0.3, 0.68, 0.86)), 2)
+    facing = (np.float32(0.6) + across * np.float32(0.62) + down * np.float32(0.42)) / np.sqrt(
+        1 + across * across + down * down
+    )
+    lit = unit(blurred(as_field(facing), step * 1.5) * np.float32(0.85) + np.float32(0.27))
+    warm = [
+        scaled(skin, 0.14),
+        mixed(scaled(skin, 0.5), rgb("7c2c20"), 0.25),
+        scaled(skin, 0.92),
+        mixed(skin, (1.0, 0.97, 0.92), 0.45),
+    ]
+    head = sitter.inside(
+        np.minimum(sitter.oval(0, -0.16, 0.84, 0.98), sitter.oval(sitter.turn * 0.3, 0.3, 0.68, 0.86)), 2
+    )
     ear = sitter.inside(sitter.oval(-0.86 if sitter.turn > 0 else 0.86, 0.08, 0.12, 0.24), 2)
     cover(paint, scaled(skin, 0.6), ear)
     cover(paint, ramp(warm, lit), head)
@@ -111,8 +131,8 @@ def _face_relief(sitter: _Sitter) -> Field:
     jaw = np.sqrt(np.maximum(1.03 - np.square(sitter.oval(turn * 0.3, 0.34, 0.72, 0.88)), 0))
     face = np.maximum(skull, jaw) * np.float32(0.8)
     bumps: Sequence[tuple[float, float, float, float, float]] = (
-        (0.0, 0.12, 0.10, 0.42, 0.13),
-        (0.0, 0.33, 0.17, 0.14, 0.16),
+        (0.0, 0.1, 0.13, 0.42, 0.09),
+        (0.0, 0.34, 0.19, 0.15, 0.11),
         (-0.33, -0.17, 0.3, 0.1, 0.05),
         (0.33, -0.17, 0.3, 0.1, 0.05),
         (-0.34, 0.02, 0.21, 0.14, -0.12),
@@ -145,7 +165,12 @@ def _paint_features(paint: Paint, frame: Frame, sitter: _Sitter, hair: Colour, s
         cover(paint, (1.0, 1.0, 1.0), sitter.inside(sitter.oval(look - 0.03, 0.005, 0.022, 0.022), 1.5))
         brow = sitter.oval(x + side * 0.02, -0.19 + 0.0, 0.27, 0.055)
         arch = np.square(sitter.x - np.float32(x)) * np.float32(0.9)
-        brow = as_field(np.sqrt(np.square((sitter.x - np.float32(x)) / np.float32(0.27)) + np.square((sitter.y + np.float32(0.23) - arch) / np.float32(0.055))))
+        brow = as_field(
+            np.sqrt(
+                np.square((sitter.x - np.float32(x)) / np.float32(0.27))
+                + np.square((sitter.y + np.float32(0.23) - arch) / np.float32(0.055))
+            )
+        )
         cover(paint, scaled(hair, 0.45), smoothstep(1.1, 0.6, brow) * np.float32(0.8))
         cover(paint, dark, spot(sitter.oval(turn + side * 0.085, 0.43, 0.07, 0.045)) * np.float32(0.85))
     lip = mixed(skin, rgb("8c2c30"), 0.6)
@@ -155,12 +180,16 @@ def _paint_features(paint: Paint, frame: Frame, sitter: _Sitter, hair: Colour, s
 
 
 def _tinted_hair(sitter: _Sitter, hair: Colour, strands: Field) -> list[Field]:
-    tone = unit(np.float32(0.62) - sitter.x * np.float32(0.3) - sitter.y * np.float32(0.14) + strands * np.float32(0.55)) + np.float32(0.16)
+    tone = unit(
+        np.float32(0.62) - sitter.x * np.float32(0.3) - sitter.y * np.float32(0.14) + strands * np.float32(0.55)
+    ) + np.float32(0.16)
     return [np.float32(channel) * tone * np.float32(1.1) for channel in hair]
 
 
 def _paint_mane(paint: Paint, sitter: _Sitter, hair: Colour, strands: Field) -> None:
-    mass = sitter.inside(np.minimum(sitter.oval(0, -0.25, 1.08, 1.12), sitter.oval(0, 0.85, 1.22, 1.25)) + strands * np.float32(0.05), 3)
+    mass = sitter.inside(
+        np.minimum(sitter.oval(0, -0.25, 1.08, 1.12), sitter.oval(0, 0.85, 1.22, 1.25)) + strands * np.float32(0.05), 3
+    )
     cover(paint, _tinted_hair(sitter, scaled(hair, 0.8), strands), mass)
 
 
@@ -169,21 +198,37 @@ def _paint_hair(paint: Paint, sitter: _Sitter, hair: Colour, strands: Field, is_
     crown = sitter.inside(sitter.oval(0, -0.3, 0.98, 0.98) + strands * np.float32(0.05), 3)
     hollow = 0.8 if is_old else 1.0
     face = sitter.oval(turn * 1.2, 0.28, 0.76, 0.86 + 0.22 * (1 - hollow)) + strands * np.float32(0.06)
-    cover(paint, _tinted_hair(sitter, hair, strands), crown * smoothstep(0.97, 1.06, face) * smoothstep(0.75, 0.35, sitter.y))
+    cover(
+        paint,
+        _tinted_hair(sitter, hair, strands),
+        crown * smoothstep(0.97, 1.06, face) * smoothstep(0.75, 0.35, sitter.y),
+    )
 
 
 def _paint_beard(paint: Paint, sitter: _Sitter, hair: Colour, strands: Field) -> None:
     turn = sitter.turn
-    mass = sitter.oval(turn * 0.8, 0.86, 0.66, 0.78) + strands * np.float32(0.12)
-    mouth = np.minimum(sitter.oval(turn, 0.75, 0.2, 0.09), sitter.oval(turn, 0.18, 0.62, 0.42)) + strands * np.float32(0.1)
-    cover(paint, _tinted_hair(sitter, hair, strands), smoothstep(1.05, 0.9, mass) * smoothstep(0.95, 1.2, mouth) * np.float32(0.96))
+    mass = sitter.oval(turn * 0.8, 0.82, 0.66, 0.72) + strands * np.float32(0.06)
+    mouth = np.minimum(sitter.oval(turn, 0.75, 0.2, 0.09), sitter.oval(turn, 0.18, 0.62, 0.42)) + strands * np.float32(
+        0.1
+    )
+    cover(
+        paint,
+        _tinted_hair(sitter, hair, strands),
+        smoothstep(1.05, 0.9, mass) * smoothstep(0.95, 1.2, mouth) * np.float32(0.96),
+    )
 
 
 def _paint_cap(paint: Paint, sitter: _Sitter) -> None:
-    lit = unit(np.float32(0.6) - sitter.x * np.float32(0.42) - (sitter.y + np.float32(0.8)) * np.float32(0.25)) + np.float32(0.15)
+    lit = unit(
+        np.float32(0.6) - sitter.x * np.float32(0.42) - (sitter.y + np.float32(0.8)) * np.float32(0.25)
+    ) + np.float32(0.15)
     top = sitter.inside(sitter.oval(0, -0.98, 1.12, 0.44), 2)
-    band = sitter.inside(sitter.oval(0, -0.62, 0.94, 0.34), 2) * smoothstep(-0.42, -0.48, sitter.y - np.square(sitter.x) * 0.1)
-    peak = sitter.inside(np.maximum(sitter.oval(sitter.turn, -0.36, 0.86, 0.24), sitter.oval(sitter.turn, -0.95, 1.6, 0.68)), 2)
+    band = sitter.inside(sitter.oval(0, -0.62, 0.94, 0.34), 2) * smoothstep(
+        -0.42, -0.48, sitter.y - np.square(sitter.x) * 0.1
+    )
+    peak = sitter.inside(
+        np.maximum(sitter.oval(sitter.turn, -0.36, 0.86, 0.24), sitter.oval(sitter.turn, -0.95, 1.6, 0.68)), 2
+    )
     for colour, mask in (((0.13, 0.18, 0.3), top), ((0.07, 0.09, 0.15), band), ((0.04, 0.045, 0.06), peak)):
         cover(paint, [np.float32(channel) * lit * np.float32(1.5) for channel in colour], mask)
     cover(paint, rgb("d8b050"), sitter.inside(sitter.oval(sitter.turn, -0.68, 0.1, 0.1), 2))
@@ -198,8 +243,18 @@ def paint_cat(paint: Paint, frame: Frame) -> None:
     easel = Easel(frame)
     easel.ellipse((x, y + s * 2.5), s * 1.35, s * 1.9, scaled(fur, 0.72))
     for side in (-1, 1):
-        easel.polygon([(x + side * s * 0.98, y - s * 1.45), (x + side * s * 0.2, y - s * 0.7), (x + side * s * 1.0, y - s * 0.2)], scaled(fur, 0.85))
-        easel.polygon([(x + side * s * 0.9, y - s * 1.22), (x + side * s * 0.42, y - s * 0.72), (x + side * s * 0.88, y - s * 0.4)], rgb("c88880"))
+        easel.polygon(
+            [(x + side * s * 0.98, y - s * 1.45), (x + side * s * 0.2, y - s * 0.7), (x + side * s * 1.0, y - s * 0.2)],
+            scaled(fur, 0.85),
+        )
+        easel.polygon(
+            [
+                (x + side * s * 0.9, y - s * 1.22),
+                (x + side * s * 0.42, y - s * 0.72),
+                (x + side * s * 0.88, y - s * 0.4),
+            ],
+            rgb("c88880"),
+        )
     easel.ellipse((x, y), s * 1.08, s * 0.94, fur)
     easel.ellipse((x, y + s * 0.42), s * 0.5, s * 0.36, mixed(fur, (1, 1, 1), 0.4))
     for side in (-1, 1):
@@ -207,9 +262,17 @@ def paint_cat(paint: Paint, frame: Frame) -> None:
     easel.polygon([(x - s * 0.12, y + s * 0.24), (x + s * 0.12, y + s * 0.24), (x, y + s * 0.37)], rgb("d07c78"))
     easel.line([(x, y + s * 0.36), (x, y + s * 0.5)], s * 0.03, scaled(fur, 0.35))
     for side in (-1, 1):
-        easel.line([(x, y + s * 0.5), (x + side * s * 0.12, y + s * 0.58), (x + side * s * 0.25, y + s * 0.54)], s * 0.03, scaled(fur, 0.35))
+        easel.line(
+            [(x, y + s * 0.5), (x + side * s * 0.12, y + s * 0.58), (x + side * s * 0.25, y + s * 0.54)],
+            s * 0.03,
+            scaled(fur, 0.35),
+        )
         for lift in (-0.14, 0.0, 0.12):
-            easel.line([(x + side * s * 0.3, y + s * 0.42), (x + side * s * 1.4, y + s * (0.42 + lift * 2))], s * 0.012, (0.95, 0.95, 0.95))
+            easel.line(
+                [(x + side * s * 0.3, y + s * 0.42), (x + side * s * 1.4, y + s * (0.42 + lift * 2))],
+                s * 0.012,
+                (0.95, 0.95, 0.95),
+            )
     body = easel.coverage()
     easel.hang(paint)
     stripes = fbm(frame, "fur", cells=26, octaves=4, gain=0.75, stretch=(2.2, 0.8)) * np.float32(0.2) + np.float32(0.95)
@@ -235,8 +298,10 @@ def paint_astronaut(paint: Paint, frame: Frame, hue: float) -> None:
     easel.polygon(pose.at((-0.62, -0.75), (0.62, -0.75), (0.62, 0.75), (-0.62, 0.75)), rgb("6c6e84"))
     for limb, thick in _LIMBS:
         easel.line(pose.at(*limb), thick * pose.size, shade)
-        easel.line([(x - 0.05 * pose.size, y - 0.05 * pose.size) for x, y in pose.at(*limb)], thick * pose.size * 0.74, suit)
-        for tip in (limb[0], limb[-1]):
+        easel.line(
+            [(x - 0.05 * pose.size, y - 0.05 * pose.size) for x, y in pose.at(*limb)], thick * pose.size * 0.74, suit
+        )
+        for tip in limb:
             easel.ellipse(pose.at(tip)[0], thick * pose.size / 2, thick * pose.size / 2, shade)
     _draw_torso(easel, pose, suit, shade, hue)
     easel.hang(paint)
@@ -282,7 +347,9 @@ def _draw_torso(easel: Easel, pose: _Pose, suit: Colour, shade: Colour, hue: flo
     visor = pose.at((0.04, -1.14))[0]
     easel.ellipse(visor, size * 0.47, size * 0.42, rgb("14101c"))
     easel.ellipse((visor[0], visor[1] + size * 0.05), size * 0.42, size * 0.32, oklch(0.34, 0.12, hue))
-    easel.ellipse((visor[0] + size * 0.08, visor[1] + size * 0.12), size * 0.28, size * 0.18, oklch(0.6, 0.15, hue + 0.12))
+    easel.ellipse(
+        (visor[0] + size * 0.08, visor[1] + size * 0.12), size * 0.28, size * 0.18, oklch(0.6, 0.15, hue + 0.12)
+    )
     easel.ellipse((visor[0] - size * 0.18, visor[1] - size * 0.16), size * 0.09, size * 0.06, (1, 1, 1))
 
 
@@ -293,6 +360,12 @@ def paint_birds(paint: Paint, frame: Frame, light: Light, horizon: float, count:
     for _ in range(count):
         x, y = x0 + float(rng.normal(0, 0.1)), y0 + float(rng.normal(0, 0.05))
         s, flap = float(rng.uniform(0.008, 0.018)), float(rng.uniform(0.15, 0.7))
-        wing: list[Point] = [(x - s, y - s * flap), (x - s * 0.4, y - s * 0.55 * flap), (x, y), (x + s * 0.4, y - s * 0.55 * flap), (x + s, y - s * flap)]
+        wing: list[Point] = [
+            (x - s, y - s * flap),
+            (x - s * 0.4, y - s * 0.55 * flap),
+            (x, y),
+            (x + s * 0.4, y - s * 0.55 * flap),
+            (x + s, y - s * flap),
+        ]
         easel.line(wing, 0.0028, scaled(light.shadow, 0.8))
     easel.hang(paint, 0.85)

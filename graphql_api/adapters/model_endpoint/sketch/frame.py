@@ -40,12 +40,16 @@ class Frame:
     @property
     def rows(self) -> Field:
         """Centre of each row in scene units, shape (height, 1)."""
-        return ((np.arange(self.height, dtype=np.float32) + np.float32(0.5)) * np.float32(self.tall / self.height))[:, None]
+        return ((np.arange(self.height, dtype=np.float32) + np.float32(0.5)) * np.float32(self.tall / self.height))[
+            :, None
+        ]
 
     @property
     def columns(self) -> Field:
         """Centre of each column in scene units, shape (1, width)."""
-        return ((np.arange(self.width, dtype=np.float32) + np.float32(0.5)) * np.float32(self.wide / self.width))[None, :]
+        return ((np.arange(self.width, dtype=np.float32) + np.float32(0.5)) * np.float32(self.wide / self.width))[
+            None, :
+        ]
 
     def random(self, name: str) -> np.random.Generator:
         """A stream of chance of its own for each name, the same in every process."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graphql_api.adapters.model_endpoint.sketch.colour import Colour, cover, glow, mixed, oklch, rgb, scaled
 from graphql_api.adapters.model_endpoint.sketch.easel import Easel, Point
@@ -28,8 +29,12 @@ def paint_forest(paint: Paint, frame: Frame, light: Light, line: float, *, fog: 
     rows = 6
     for row in range(rows):
         near = row / (rows - 1)
-        ground = line + (frame.tall - line) * (0.02 + 0.86 * near * near) + 0.03 * profile(frame, f"rise {row}", cells=1.2, octaves=3)
-        air = (1 - near) ** 1.3 * (0.62 + 0.3 * fog)
+        ground = (
+            line
+            + (frame.tall - line) * (0.02 + 0.86 * near * near)
+            + 0.03 * profile(frame, f"rise {row}", cells=1.2, octaves=3)
+        )
+        air = (1 - near) ** 1.3 * (0.62 + 0.3 * fog) * (0.7 if light.is_night else 1.0)
         dark = mixed(light.leaf, light.shadow, 0.25 + 0.55 * near)
         if is_snowy:
             dark = mixed(dark, (0.8, 0.86, 0.94), 0.28)
@@ -38,8 +43,11 @@ def paint_forest(paint: Paint, frame: Frame, light: Light, line: float, *, fog: 
         _stand_conifers(easel, frame, f"conifers {row}", ground, height=0.1 + 0.42 * near, tint=tint)
         mask = np.maximum(easel.coverage(), _below(frame, ground))
         depth = unit((frame.rows - (ground[None, :] - np.float32(0.12 + 0.2 * near))) / np.float32(0.16 + 0.22 * near))
-        settle = depth * np.float32((0.3 + 0.5 * fog) * (1 - 0.75 * near))
-        colours = [np.float32(tone) + (np.float32(mist) - np.float32(tone)) * settle for tone, mist in zip(tint, light.haze, strict=True)]
+        settle = depth * np.float32((0.3 + 0.5 * fog) * (1 - 0.75 * near) * (0.6 if light.is_night else 1.0))
+        colours = [
+            np.float32(tone) + (np.float32(mist) - np.float32(tone)) * settle
+            for tone, mist in zip(tint, light.haze, strict=True)
+        ]
         cover(paint, colours, mask)
 
 
@@ -66,8 +74,14 @@ def conifer(rng: np.random.Generator, across: float, foot: float, height: float)
         part = tier / tiers
         down = foot - height * (1 - part * 0.94)
         reach = height * (0.012 + 0.19 * part**0.9)
-        right += [(across + reach * float(sway[0, tier]), down + height * 0.018), (across + reach * 0.42, down - height * 0.004)]
-        left += [(across - reach * float(sway[1, tier]), down + height * 0.018), (across - reach * 0.42, down - height * 0.004)]
+        right += [
+            (across + reach * float(sway[0, tier]), down + height * 0.018),
+            (across + reach * 0.42, down - height * 0.004),
+        ]
+        left += [
+            (across - reach * float(sway[1, tier]), down + height * 0.018),
+            (across - reach * 0.42, down - height * 0.004),
+        ]
     trunk = height * 0.014
     return right + [(across + trunk, foot), (across - trunk, foot)] + left[::-1]
 
@@ -85,7 +99,7 @@ def paint_grove(paint: Paint, frame: Frame, light: Light, line: float, leaves: S
             size = 0.16 + 0.82 * near
             across = vanish + side * (0.045 + 0.6 * near * max(frame.wide, 0.8) + float(rng.uniform(0, 0.05)))
             foot = line + (frame.tall - line) * 0.72 * near**1.1
-            _stand_tree(easel, rng, (across, foot), size, light, leaves, air, dabs=int(260 + 260 * near))
+            _stand_tree(easel, rng, (across, foot), size, light, leaves, air, dabs=int(200 + 520 * near))
         easel.hang(paint)
     _paint_shafts(paint, frame, light)
 
@@ -94,28 +108,50 @@ def paint_lone_tree(paint: Paint, frame: Frame, light: Light, line: float, leave
     rng = frame.random("lone tree")
     across = frame.wide * float(rng.uniform(0.28, 0.72))
     easel = Easel(frame)
-    _stand_tree(easel, rng, (across, line + 0.14), 0.62, light, leaves, 0.0, dabs=1100)
+    _stand_tree(easel, rng, (across, line + 0.14), 0.62, light, leaves, 0.0, dabs=1900)
     easel.hang(paint)
 
 
 def _stand_tree(
-    easel: Easel, rng: np.random.Generator, foot: Point, size: float, light: Light, leaves: Sequence[Colour], air: float, *, dabs: int
+    easel: Easel,
+    rng: np.random.Generator,
+    foot: Point,
+    size: float,
+    light: Light,
+    leaves: Sequence[Colour],
+    air: float,
+    *,
+    dabs: int,
 ) -> None:
-    bark = mixed(mixed(light.shadow, rgb("3a2818"), 0.6), light.haze, air)
+    bark = mixed(mixed(light.shadow, rgb("2c1c12"), 0.7), light.haze, air * 0.75)
     _grow_branches(easel, rng, foot, size, bark)
     crown = (foot[0], foot[1] - size * 0.68)
-    clumps = rng.normal(0, 1, (16, 2)) * (size * 0.19, size * 0.14)
+    clumps = rng.normal(0, 1, (18, 2)) * (size * 0.19, size * 0.13)
     owner = rng.integers(0, len(clumps), dabs)
-    places = clumps[owner] + rng.normal(0, 1, (dabs, 2)) * (size * 0.085, size * 0.06)
+    places = clumps[owner] + rng.normal(0, 1, (dabs, 2)) * (size * 0.075, size * 0.055)
     tones = rng.integers(0, len(leaves), dabs)
-    radius = rng.uniform(0.010, 0.022, dabs) * size
-    # Low and inner leaves first and darker, so that the crown is lit from above.
-    order = np.argsort(-places[:, 1], kind="stable")
-    for i in order:
-        high = min(max(0.5 - float(places[i, 1]) / (size * 0.55), 0.0), 1.0)
-        bright = 0.38 + 0.75 * high * (0.4 + 0.6 * light.strength) + 0.12 * float(tones[i] % 3 - 1)
-        tint = mixed(scaled(mixed(leaves[int(tones[i])], light.sun, 0.12 * high), bright), light.haze, air)
-        easel.ellipse((crown[0] + float(places[i, 0]), crown[1] + float(places[i, 1])), float(radius[i]) * 1.25, float(radius[i]), tint)
+    radius = rng.uniform(0.007, 0.016, dabs) * size
+    turn = rng.integers(0, len(_LEAF_TURNS), dabs)
+    for i, (x, y) in enumerate(clumps.tolist()):
+        deep = mixed(scaled(leaves[i % len(leaves)], 0.42), light.haze, air)
+        easel.ellipse((crown[0] + x, crown[1] + y + size * 0.02), size * 0.09, size * 0.07, deep)
+    # Low leaves first and darker, so that the crown is lit from above; each clump has its own shade underneath.
+    high = np.clip(0.5 - places[:, 1] / (size * 0.5) - (places - clumps[owner])[:, 1] / (size * 0.2), 0, 1)
+    bright = 0.34 + 0.72 * high * (0.4 + 0.6 * light.strength) + rng.normal(0, 0.07, dabs)
+    tints = np.array(leaves)[tones]
+    tints += (np.array(light.sun) - tints) * (0.16 * high)[:, None]
+    tints *= bright[:, None]
+    tints += (np.array(light.haze) - tints) * air
+    outlines = np.array(_LEAF_TURNS)[turn] * radius[:, None, None] + (places + crown)[:, None, :]
+    order = np.argsort(high, kind="stable")
+    easel.polygons(outlines[order], tints[order])
+
+
+_LEAF_TURNS: tuple[tuple[Point, ...], ...] = (
+    ((-1.5, 0.1), (-0.4, -0.8), (1.0, -0.7), (1.5, 0.2), (0.3, 0.9)),
+    ((-0.9, -1.1), (0.6, -1.2), (1.2, 0.3), (0.4, 1.2), (-0.9, 0.7)),
+    ((-1.3, -0.5), (0.2, -1.0), (1.4, -0.2), (0.8, 0.8), (-0.8, 0.7)),
+)
 
 
 def _grow_branches(easel: Easel, rng: np.random.Generator, foot: Point, size: float, bark: Colour) -> None:
@@ -150,9 +186,13 @@ def paint_path(paint: Paint, frame: Frame, light: Light, line: float, leaves: Se
     vanish = frame.wide * float(frame.random("vanish").uniform(0.42, 0.58))
     rng = frame.random("path")
     bend = float(rng.uniform(-0.16, 0.16))
-    middle = np.float32(vanish) + np.float32(bend) * depth * (1 - depth) * 4 + np.float32(frame.wide / 2 - vanish) * depth
+    middle = (
+        np.float32(vanish) + np.float32(bend) * depth * (1 - depth) * 4 + np.float32(frame.wide / 2 - vanish) * depth
+    )
     half = np.float32(0.008) + np.float32(0.34) * depth * np.sqrt(depth) * np.float32(max(frame.wide, 0.7))
-    ragged = fbm(frame, "path edge", cells=9, octaves=4, stretch=(0.35, 1.0)) * (np.float32(0.1) * half + np.float32(0.002))
+    ragged = fbm(frame, "path edge", cells=9, octaves=4, stretch=(0.35, 1.0)) * (
+        np.float32(0.1) * half + np.float32(0.002)
+    )
     aside = np.abs(frame.columns - middle + ragged) / half
     mask = smoothstep(1.0, 0.86, aside) * (frame.rows > line)
     texture = fbm(frame, "path dirt", cells=10, octaves=6, gain=0.65, stretch=(0.35, 1.4))
@@ -165,12 +205,21 @@ def paint_path(paint: Paint, frame: Frame, light: Light, line: float, leaves: Se
 
 def _scatter_leaves(paint: Paint, frame: Frame, line: float, leaves: Sequence[Colour]) -> None:
     rng = frame.random("fallen leaves")
+    count = int(1300 * min(frame.wide, 2))
+    depth = np.sort(_toward_far(rng, count))
+    size = 0.0012 + 0.008 * depth * rng.uniform(0.6, 1.3, count)
+    tints = np.array(leaves)[rng.integers(len(leaves), size=count)] * rng.uniform(0.55, 1.05, count)[:, None]
+    places = np.stack([rng.uniform(0, frame.wide, count), line + (frame.tall - line) * depth], axis=1)
+    flat = np.array(_LEAF_TURNS)[rng.integers(len(_LEAF_TURNS), size=count)] * (1.0, 0.55)
     easel = Easel(frame)
-    for depth in np.sort(rng.random(int(1500 * min(frame.wide, 2))) ** 1.3):
-        size = 0.0012 + 0.008 * float(depth) * float(rng.uniform(0.6, 1.3))
-        tint = scaled(leaves[int(rng.integers(len(leaves)))], float(rng.uniform(0.55, 1.05)))
-        easel.ellipse((float(rng.uniform(0, frame.wide)), line + (frame.tall - line) * float(depth)), size * 1.4, size * 0.6, tint)
+    easel.polygons(flat * size[:, None, None] + places[:, None, :], tints)
     easel.hang(paint, 0.92)
+
+
+def _toward_far(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Depths from 0 to 1, somewhat more of them far away (near 0)."""
+    even = rng.random(count)
+    return np.asarray(even * (0.7 + 0.3 * even))
 
 
 def paint_flowers(paint: Paint, frame: Frame, light: Light, line: float) -> None:
@@ -179,26 +228,37 @@ def paint_flowers(paint: Paint, frame: Frame, light: Light, line: float) -> None
     rng = frame.random("flowers")
     kinds = [_FLOWERS[int(i)] for i in rng.permutation(len(_FLOWERS))[:5]]
     easel = Easel(frame)
-    depths = np.sort(rng.random(int(620 * min(frame.wide, 2))) ** 1.25)
+    depths = np.sort(_toward_far(rng, int(620 * min(frame.wide, 2))))
     for depth in depths:
         near = float(depth)
         place = (float(rng.uniform(-0.02, frame.wide + 0.02)), line + (frame.tall - line) * (0.02 + 1.05 * near))
         tint = mixed(kinds[int(rng.choice(5, p=[0.36, 0.24, 0.18, 0.12, 0.1]))], light.haze, 0.35 * (1 - near) ** 2)
-        _grow_flower(easel, rng, place, 0.004 + 0.05 * near * near * float(rng.uniform(0.6, 1.2)), scaled(tint, 0.55 + 0.45 * light.strength), light)
+        _grow_flower(
+            easel,
+            rng,
+            place,
+            0.004 + 0.05 * near * near * float(rng.uniform(0.6, 1.2)),
+            scaled(tint, 0.55 + 0.45 * light.strength),
+            light,
+        )
     easel.hang(paint)
 
 
 def _paint_meadow(paint: Paint, frame: Frame, light: Light, line: float) -> None:
     rng = frame.random("grass")
+    count = int(2400 * min(frame.wide, 2))
+    near = np.sort(_toward_far(rng, count))
+    x, y = rng.uniform(-0.02, frame.wide + 0.02, count), line + (frame.tall - line) * (0.03 + 1.1 * near)
+    tall, lean = 0.012 + 0.12 * near * rng.uniform(0.5, 1.2, count), rng.uniform(-0.4, 0.4, count)
+    green = np.array(SUMMER)[rng.integers(len(SUMMER), size=count)] * 0.7 + np.array(light.land) * 0.3
+    green *= (rng.uniform(0.45, 1.05, count) * (0.5 + 0.5 * light.strength))[:, None]
+    green += (np.array(light.haze) - green) * (0.4 * np.square(1 - near))[:, None]
+    wide = 0.001 + 0.005 * near
+    blades = np.stack([x - wide, y, x + lean * tall, y - tall, x + wide, y], axis=1).reshape(count, 3, 2)
+    # Blades thinner than a pixel are not worth their time while the picture is small.
+    kept = slice(None) if frame.is_final else slice(None, None, 3)
     easel = Easel(frame)
-    for depth in np.sort(rng.random(int(2600 * min(frame.wide, 2))) ** 1.1):
-        near = float(depth)
-        x, y = float(rng.uniform(-0.02, frame.wide + 0.02)), line + (frame.tall - line) * (0.03 + 1.1 * near)
-        tall, lean = 0.012 + 0.12 * near * float(rng.uniform(0.5, 1.2)), float(rng.uniform(-0.4, 0.4))
-        green = mixed(SUMMER[int(rng.integers(len(SUMMER)))], light.land, 0.3)
-        tint = mixed(scaled(green, float(rng.uniform(0.45, 1.05)) * (0.5 + 0.5 * light.strength)), light.haze, 0.4 * (1 - near) ** 2)
-        wide = 0.001 + 0.005 * near
-        easel.polygon([(x - wide, y), (x + lean * tall, y - tall), (x + wide, y)], tint)
+    easel.polygons(blades[kept], green[kept])
     easel.hang(paint)
 
 

@@ -84,8 +84,12 @@ def choose_light(scene: SceneDescription, frame: Frame) -> Light:
     """The light that the words name, else one that suits the subject, else one by chance; never one the negative prompt names."""
     name = _named(scene) or _suitable(scene) or str(frame.random("light").choice(_OPEN_CHOICE))
     if name in scene.unwanted:
-        name = next(other for other in (*_OPEN_CHOICE, "overcast", *LIGHTS) if other not in scene.unwanted or other == "neon")
+        name = next(
+            other for other in (*_OPEN_CHOICE, "overcast", *LIGHTS) if other not in scene.unwanted or other == "neon"
+        )
     light = LIGHTS[name]
+    if scene.has("aurora"):
+        light = replace(light, sun=rgb("c0ffe4"), haze=rgb("2c6a74"), strength=0.8)
     jitter = frame.random("sun height").uniform(0.8, 1.2)
     return replace(light, sun_height=light.sun_height * float(jitter))
 

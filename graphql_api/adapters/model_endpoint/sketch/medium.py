@@ -50,23 +50,23 @@ def _levelled(tone: Field, low: float = 3.0, high: float = 97.0) -> Field:
 
 def _pencil(paint: Paint, frame: Frame) -> Paint:
     """Graphite on paper: three directions of hatching by tone, smudged shade below, contours on top."""
-    tone = _levelled(luminance(paint))
+    tone = _levelled(luminance(paint), 1, 99) * np.float32(0.96)
     scale = 1 / _unit_pixels(frame)
     soft = blurred(tone, 2.2 / scale)
-    texture = tile(frame.random("graphite"), cells=64, size=512, octaves=4, gain=0.85)
+    texture = tile(frame.random("graphite"), cells=230, size=512, octaves=2, gain=0.6)
     wander = fbm(frame, "hand", cells=2.2, octaves=3) * np.float32(0.02)
-    ink = (1 - soft) * np.float32(0.26)
+    ink = (1 - soft) * (1 - soft) * np.float32(0.22) + (1 - soft) * np.float32(0.2)
     rows, columns = frame.rows + wander, frame.columns + wander * np.float32(0.7)
     for turn, (along, aside) in enumerate(((0.707, 0.707), (0.94, -0.34), (0.26, 0.97))):
         length = (columns * np.float32(along) - rows * np.float32(aside)) * np.float32(46)
-        thick = (columns * np.float32(aside) + rows * np.float32(along)) * np.float32(740)
+        thick = (columns * np.float32(aside) + rows * np.float32(along)) * np.float32(1000)
         lines = sample(texture, thick + np.float32(90 * turn), length + np.float32(70 * turn))
         dark = smoothstep(0.86 - 0.24 * turn, 0.18 - 0.14 * turn, soft)
-        ink += smoothstep(0.75, -0.65, lines + (1 - dark) * np.float32(1.5) - np.float32(0.35)) * dark * np.float32(0.42)
+        ink += smoothstep(1.1, -1.1, lines + (1 - dark) * np.float32(1.1) - np.float32(0.1)) * dark * np.float32(0.36)
     grain = fbm(frame, "tooth", cells=150, octaves=2, gain=0.8)
     contour = smoothstep(0.05, 0.3, _edges(soft, frame, 2.5)) * (np.float32(0.75) + grain * np.float32(0.4))
     ink = unit(ink * (1 + grain * np.float32(0.4)) + contour * np.float32(0.6))
-    return _on_paper(frame, ink * np.float32(0.9), (0.14, 0.14, 0.155), (0.955, 0.95, 0.935), margin=0.0)
+    return _on_paper(frame, ink * np.float32(0.86), (0.14, 0.14, 0.155), (0.955, 0.95, 0.935), margin=0.0)
 
 
 def _on_paper(frame: Frame, ink: Field, dark: Colour, paper: Colour, margin: float) -> Paint:
@@ -126,6 +126,9 @@ def _push_colour(paint: Paint, factor: float) -> None:
         plane += (plane - grey) * np.float32(factor - 1)
 
 
+_STROKES = ((900, 0.09, 0.022), (2600, 0.055, 0.012), (4200, 0.032, 0.0068))
+
+
 def _oil(paint: Paint, frame: Frame) -> Paint:
     """Strokes laid from broad to fine along the forms, with light on the ridges of the paint."""
     pixels = _unit_pixels(frame)
@@ -134,14 +137,16 @@ def _oil(paint: Paint, frame: Frame) -> Paint:
     flow = fbm(frame, "flow", cells=2.4, octaves=2)
     out = np.stack([blurred(plane, 10 * pixels) for plane in paint])
     _push_colour(out, 1.15)
-    for layer, (count, length, thick) in enumerate(((1500, 0.075, 0.017), (4200, 0.042, 0.0085), (5200, 0.024, 0.0045))):
+    for layer, (count, length, thick) in enumerate(_STROKES[: 3 if frame.is_final else 2]):
         source = [blurred(plane, 26 * thick / 0.017 * pixels * 0.3) for plane in paint]
         easel = Easel(frame)
-        _lay_strokes(easel, frame, source, soft, flow, (layer, int(count * min(frame.tall * frame.wide, 2.5)), length, thick))
+        _lay_strokes(
+            easel, frame, source, soft, flow, (layer, int(count * min(frame.tall * frame.wide, 2.5)), length, thick)
+        )
         easel.hang(out)
     texture = fbm(frame, "bristle", cells=60, octaves=3, gain=0.7)
     ridges = blurred(luminance(out), 1.0) + texture * np.float32(0.012)
-    dim(out, np.clip(1 + relief(ridges, 1.9 / max(pixels, 0.25)), 0.72, 1.35))
+    dim(out, np.clip(1 + relief(ridges, 1.1 / max(pixels, 0.25)), 0.8, 1.25))
     weave = fbm(frame, "weave", cells=180, octaves=1)
     dim(out, 1 + weave * np.float32(0.03))
     _push_colour(out, 1.12)
@@ -167,17 +172,27 @@ def _lay_strokes(
     ux, uy = along_x / size, along_y / size
     half = thick * rng.uniform(0.6, 1.2, count) / 2
     bow = rng.normal(0, 0.12, count) * span
-    tint = np.stack([plane[y, x] for plane in source], axis=1) * (1 + rng.normal(0, 0.055, count))[:, None]
-    tint += rng.normal(0, 0.016, (count, 3))
-    outline = ((-1.0, -0.5), (-0.8, -1.0), (0.0, -1.0), (0.8, -0.9), (1.0, -0.2), (0.95, 0.5), (0.0, 1.0), (-0.85, 0.9), (-1.0, 0.3))
+    tint = np.stack([plane[y, x] for plane in source], axis=1) * (1 + rng.normal(0, 0.04, count))[:, None]
+    tint += rng.normal(0, 0.012, (count, 3))
+    outline = (
+        (-1.0, -0.5),
+        (-0.8, -1.0),
+        (0.0, -1.0),
+        (0.8, -0.9),
+        (1.0, -0.2),
+        (0.95, 0.5),
+        (0.0, 1.0),
+        (-0.85, 0.9),
+        (-1.0, 0.3),
+    )
     xs = [across + ux * span * a - uy * (half * b + bow * (1 - a * a)) for a, b in outline]
     ys = [down + uy * span * a + ux * (half * b + bow * (1 - a * a)) for a, b in outline]
-    points = np.stack([np.stack(xs, axis=1), np.stack(ys, axis=1)], axis=2).tolist()
-    for stroke, colour in zip(points, tint.tolist(), strict=True):
-        easel.polygon(stroke, (colour[0], colour[1], colour[2]))
+    easel.polygons(np.stack([np.stack(xs, axis=1), np.stack(ys, axis=1)], axis=2), tint)
 
 
-_BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], dtype=np.float32) / 16 - np.float32(0.47)
+_BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], dtype=np.float32) / 16 - np.float32(
+    0.47
+)
 
 
 def _pixel(paint: Paint, frame: Frame) -> Paint:
@@ -187,7 +202,7 @@ def _pixel(paint: Paint, frame: Frame) -> Paint:
     small = np.stack([resized(np.ascontiguousarray(plane), high, wide, Image.Resampling.BOX) for plane in paint])
     _push_colour(small, 1.25)
     dither = np.tile(_BAYER, (high // 4 + 1, wide // 4 + 1))[:high, :wide]
-    pixels = (np.clip(small + dither * np.float32(0.07), 0, 1) * 255 + np.float32(0.5)).astype(np.uint8)
+    pixels = (np.clip(small + dither * np.float32(0.045), 0, 1) * 255 + np.float32(0.5)).astype(np.uint8)
     image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
     few = image.quantize(24, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).convert("RGB")
     large = few.resize((frame.width, frame.height), Image.Resampling.NEAREST)
@@ -200,14 +215,14 @@ def _ink(paint: Paint, frame: Frame) -> Paint:
     bleed = [fbm(frame, f"ink {axis}", cells=7, octaves=5, gain=0.6) for axis in "yx"]
     down = np.arange(frame.height, dtype=np.float32)[:, None] + bleed[0] * np.float32(9 * pixels)
     across = np.arange(frame.width, dtype=np.float32)[None, :] + bleed[1] * np.float32(9 * pixels)
-    tone = sample(blurred(_levelled(luminance(paint), 4, 85), 2.5 * pixels), down, across)
-    dark = np.square(1 - tone)
+    tone = sample(blurred(_levelled(luminance(paint), 1, 72), 2.5 * pixels), down, across)
+    dark = (1 - tone) * (np.float32(0.45) + np.float32(0.4) * (1 - tone))
     washes = _washes(dark, bleed[1])
     rims = unit((washes - blurred(washes, 8 * pixels)) * np.float32(1.1))
     dry = fbm(frame, "dry brush", cells=30, octaves=4, gain=0.8, stretch=(0.35, 3.0))
     paper = fbm(frame, "fibre", cells=60, octaves=4, gain=0.75)
     strength = dark * np.float32(0.45) + washes * np.float32(0.5) + rims * np.float32(0.35)
-    strength *= 1 + dry * np.float32(0.28) * smoothstep(0.25, 0.8, dark) + paper * np.float32(0.1)
+    strength *= 1 + dry * np.float32(0.16) * smoothstep(0.25, 0.8, dark) + paper * np.float32(0.1)
     fade = _margin(frame, 0.11)
     out = _on_paper(frame, unit(strength * fade), (0.07, 0.075, 0.09), (0.945, 0.93, 0.89), margin=0.0)
     dim(out, 1 + paper * np.float32(0.02))
@@ -221,7 +236,13 @@ def _stamp_seal(paint: Paint, frame: Frame) -> None:
     easel = Easel(frame)
     red, paper = rgb("b8281c"), (0.93, 0.9, 0.85)
     easel.box(x, y, x + size, y + size * 1.25, red)
-    for left, top, right, bottom in ((0.2, 0.2, 0.8, 0.3), (0.2, 0.5, 0.8, 0.6), (0.45, 0.2, 0.55, 1.05), (0.2, 0.8, 0.3, 1.1), (0.7, 0.8, 0.8, 1.1)):
+    for left, top, right, bottom in (
+        (0.2, 0.2, 0.8, 0.3),
+        (0.2, 0.5, 0.8, 0.6),
+        (0.45, 0.2, 0.55, 1.05),
+        (0.2, 0.8, 0.3, 1.1),
+        (0.7, 0.8, 0.8, 1.1),
+    ):
         easel.box(x + left * size, y + top * size, x + right * size, y + bottom * size, paper)
     easel.hang(paint, 0.86)
 
@@ -237,7 +258,7 @@ def _neon(paint: Paint, frame: Frame) -> Paint:
     tints = ramp([rgb("38e8ff"), rgb("9a5cff"), rgb("ff3ca8")], place)
     haze = blurred(edges, 12 * pixels)
     for plane, tint in zip(paint, tints, strict=True):
-        plane += (1 - np.minimum(plane, 1)) * tint * (edges * np.float32(0.5) + haze * np.float32(0.55))
+        plane += (1 - np.minimum(plane, 1)) * tint * (edges * np.float32(0.3) + haze * np.float32(0.4))
     return paint
 
 
@@ -286,4 +307,3 @@ _MEDIA: dict[str, Callable[[Paint, Frame], Paint]] = {
     "sepia": _sepia,
     "poster": _poster,
 }
-

@@ -73,7 +73,7 @@ class Canvas:
         height, width = self._size
         factor = min(longest_side / max(height, width), 1.0)
         # Thinning out before converting keeps this in a few milliseconds; the resize averages what is left.
-        stride = max(max(self._estimate.shape[1:]) // max(2 * longest_side, 1), 1)
+        stride = max(round(max(self._estimate.shape[1:]) / (1.5 * longest_side)), 1)
         thin = _quantized(self._estimate[:, ::stride, ::stride], self._noise[::stride, ::stride], self._sigma)
         return _at_size(thin, max(round(height * factor), 1), max(round(width * factor), 1), BILINEAR)
 

@@ -171,7 +171,9 @@ def _cloudiness(stage: _Stage) -> float:
         return 1.0
     if scene.has("cloud"):
         return 0.8
-    return {"overcast": 0.5, "night": 0.25, "neon": 0.3}.get(stage.light.name, 0.45) * (0.3 if scene.has("minimal") else 1.0)
+    return {"overcast": 0.5, "night": 0.25, "neon": 0.3, "sunset": 0.68, "dawn": 0.55}.get(stage.light.name, 0.5) * (
+        0.3 if scene.has("minimal") else 1.0
+    )
 
 
 def _paint_far(paint: Paint, stage: _Stage) -> None:
@@ -194,21 +196,25 @@ def _paint_far(paint: Paint, stage: _Stage) -> None:
 
 def _land(name: str, scene: SceneDescription, light: Light, stage: _Stage) -> terrain.Land:
     is_snowy = scene.has("snow")
-    meadow = (mixed(light.leaf, rgb("5c8a38"), 0.3), mixed(light.land, rgb("8ca050"), 0.3), mixed(light.land, rgb("a09868"), 0.4))
+    meadow = (
+        mixed(light.leaf, rgb("5c8a38"), 0.3),
+        mixed(light.land, rgb("8ca050"), 0.3),
+        mixed(light.land, rgb("a09868"), 0.4),
+    )
     if scene.has("autumn"):
         meadow = (rgb("7c4a20"), rgb("b87028"), rgb("c89848"))
     snow = (rgb("c8d4e4"), rgb("dce6f0"), rgb("f4f8fc"))
     water_start = 7.0 if scene.has("lake", "river", "sea") else 0.0
     if name == "mountain":
         return terrain.Land(
-            height=7.5 if stage.frame.tall < 1.4 else 9.5, start=5.0 + water_start * 0.4, end=24.0, feature=11.0, ridged=0.72, rough=0.42,
-            colours=snow if is_snowy else (*meadow[:2], rgb("6c6660"), rgb("8a847c")), steep=rgb("4a4a52"),
-            snow_line=0.16 if is_snowy else 0.62, haze_distance=26.0 if not scene.has("fog") else 11.0, far=46.0,
+            height=8.5 if stage.frame.tall < 1.4 else 11.0, start=7.0 + water_start * 0.3, end=25.0, feature=17.0, ridged=0.8, rough=0.42,
+            colours=snow if is_snowy else (*meadow[:2], rgb("6c6660"), rgb("8a847c")), steep=rgb("5a6070") if is_snowy else rgb("4a4a52"),
+            snow_line=0.1 if is_snowy else 0.5, haze_distance=26.0 if not scene.has("fog") else 11.0, far=50.0, near_texture=0.1 if is_snowy else 0.25,
         )  # fmt: skip
     if name == "desert":
         return terrain.Land(
-            height=3.2, start=1.4, end=17.0, feature=13.0, ridged=0.8, rough=0.0, colours=(rgb("b8783c"), rgb("d89a54"), rgb("f0bc74")),
-            steep=rgb("c88448"), haze_distance=30.0, far=46.0, near_texture=0.08,
+            height=2.3, start=1.0, end=12.0, feature=9.0, ridged=0.85, rough=0.0, colours=(rgb("b8783c"), rgb("d89a54"), rgb("f0bc74")),
+            steep=rgb("c88448"), haze_distance=30.0, far=46.0, near_texture=0.05, octaves=2, crest=0.07,
         )  # fmt: skip
     return terrain.Land(
         height=2.6, start=2.2 + water_start * 0.6, end=20.0, feature=12.0, ridged=0.12, rough=0.14, colours=snow if is_snowy else meadow,
@@ -222,13 +228,17 @@ def _paint_waters(paint: Paint, stage: _Stage) -> None:
     rough = (0.8 if is_sea else 0.14) + (0.2 if stage.light.name == "storm" else 0.0)
     if scene.has("minimal"):
         rough *= 0.5
-    has_shore = scene.has("mountain", "hill", "city", "lake", "river", "castle") and not (is_sea and not scene.has("mountain", "hill", "city", "castle"))
+    has_shore = scene.has("mountain", "hill", "city", "lake", "river", "castle") and not (
+        is_sea and not scene.has("mountain", "hill", "city", "castle")
+    )
     line = stage.horizon + (0.1 if has_shore else 0.0)
     if scene.has("forest") and not is_sea:
         growth.paint_forest(paint, frame, stage.light, line - 0.13, fog=_fogginess(stage), is_snowy=scene.has("snow"))
     if scene.has("castle"):
         built.paint_castle(paint, frame, stage.light, line)
-    has_disc = not (stage.light.name in ("overcast", "storm") or scene.has("aurora", "rain") or {"sun", "moon"} & scene.unwanted)
+    has_disc = not (
+        stage.light.name in ("overcast", "storm") or scene.has("aurora", "rain") or {"sun", "moon"} & scene.unwanted
+    )
     water.paint_water(paint, frame, stage.light, line, rough=rough, sun=stage.sun if has_disc else None)
 
 
@@ -243,7 +253,9 @@ def _paint_near(paint: Paint, stage: _Stage) -> None:
     has_water = scene.has("sea", "lake", "river")
     if scene.has("castle") and not has_water:
         built.paint_castle(paint, frame, light, stage.horizon + 0.1)
-    is_grove = scene.has("path") and (scene.has("autumn", "spring", "tree", "forest") or not scene.has("flower", "mountain", "hill"))
+    is_grove = scene.has("path") and (
+        scene.has("autumn", "spring", "tree", "forest") or not scene.has("flower", "mountain", "hill")
+    )
     if scene.has("forest") and not has_water and not is_grove:
         growth.paint_forest(paint, frame, light, stage.horizon - 0.1, fog=_fogginess(stage), is_snowy=scene.has("snow"))
     if scene.has("flower"):
@@ -265,7 +277,9 @@ def _paint_life(paint: Paint, stage: _Stage) -> None:
     scene = stage.scene
     if "bird" in scene.unwanted:
         return
-    by_chance = scene.has("sea", "lake", "hill") and not stage.light.is_night and stage.frame.random("flock").random() < 0.5
+    by_chance = (
+        scene.has("sea", "lake", "hill") and not stage.light.is_night and stage.frame.random("flock").random() < 0.5
+    )
     if scene.has("bird") or by_chance:
         figures.paint_birds(paint, stage.frame, stage.light, stage.horizon, 13 if scene.has("bird") else 6)
 
@@ -282,7 +296,7 @@ def _paint_weather(paint: Paint, stage: _Stage) -> None:
         _paint_lightning(paint, stage)
     if scene.has("rain"):
         _paint_rain(paint, stage)
-    if scene.has("snow") and "snow" not in scene.unwanted and scene.light not in ("day", "golden"):
+    if scene.has("snowfall"):
         _paint_snowfall(paint, frame)
 
 
@@ -298,7 +312,11 @@ def _paint_lightning(paint: Paint, stage: _Stage) -> None:
     easel = Easel(frame)
     easel.line(points, 0.006, (1.0, 1.0, 1.0))
     fork = points[len(points) // 3]
-    easel.line([fork, *[(fork[0] + 0.03 * i + float(rng.normal(0, 0.012)), fork[1] + 0.035 * i) for i in range(1, 7)]], 0.003, (1, 1, 1))
+    easel.line(
+        [fork, *[(fork[0] + 0.03 * i + float(rng.normal(0, 0.012)), fork[1] + 0.035 * i) for i in range(1, 7)]],
+        0.003,
+        (1, 1, 1),
+    )
     bolt = easel.coverage()
     glow(paint, rgb("b8c4ff"), unit(blurred(bolt, 0.05 * frame.pixels_per_unit) * np.float32(3)) * np.float32(0.7))
     glow(paint, (1.0, 1.0, 1.0), bolt)
@@ -306,9 +324,13 @@ def _paint_lightning(paint: Paint, stage: _Stage) -> None:
 
 def _paint_rain(paint: Paint, stage: _Stage) -> None:
     frame = stage.frame
-    streaks = fbm(frame, "rain", cells=300, octaves=1, stretch=(26.0, 1.0))
+    streaks = fbm(frame, "rain", cells=420, octaves=1, stretch=(22.0, 1.0))
     slanted = fbm(frame, "gusts", cells=2, octaves=3)
-    glow(paint, mixed(stage.light.haze, (1, 1, 1), 0.5), smoothstep(0.45, 1.2, streaks + slanted * 0.25) * np.float32(0.34))
+    glow(
+        paint,
+        mixed(stage.light.haze, (1, 1, 1), 0.5),
+        smoothstep(0.5, 1.25, streaks + slanted * 0.25) * np.float32(0.26),
+    )
 
 
 def _paint_snowfall(paint: Paint, frame: Frame) -> None:
@@ -354,11 +376,19 @@ def _guided(paint: Paint, frame: Frame, guidance_scale: float) -> Paint:
         abstraction.paint_wash(free, frame, None)
         share = 1 - guidance_scale / DEFAULT_GUIDANCE
         patches = fbm(frame, "dissolve", cells=2.5, octaves=5)
-        mask = smoothstep(1.15 - 1.3 * share, 1.75 - 1.9 * share, patches * 0.5 + 0.5) if guidance_scale > 0 else np.float32(1)
-        mask = unit(mask * np.float32(0.7 + 0.3 * share) + np.float32(share * share * 0.5)) if guidance_scale > 0 else mask
+        mask = (
+            smoothstep(1.15 - 1.3 * share, 1.75 - 1.9 * share, patches * 0.5 + 0.5)
+            if guidance_scale > 0
+            else np.float32(1)
+        )
+        mask = (
+            unit(mask * np.float32(0.7 + 0.3 * share) + np.float32(share * share * 0.5)) if guidance_scale > 0 else mask
+        )
         paint += (free - paint) * mask
     elif guidance_scale > DEFAULT_GUIDANCE:
-        force = np.float32((min(guidance_scale, _HIGHEST_GUIDANCE) - DEFAULT_GUIDANCE) / (_HIGHEST_GUIDANCE - DEFAULT_GUIDANCE))
+        force = np.float32(
+            (min(guidance_scale, _HIGHEST_GUIDANCE) - DEFAULT_GUIDANCE) / (_HIGHEST_GUIDANCE - DEFAULT_GUIDANCE)
+        )
         tone = luminance(paint)
         for plane in paint:
             plane += (plane - tone) * force * np.float32(0.7)

@@ -41,7 +41,11 @@ def distance(frame: Frame, down: float, across: float) -> Field:
 
 def paint_sun(paint: Paint, frame: Frame, light: Light, place: tuple[float, float]) -> None:
     away = distance(frame, *place)
-    glow(paint, light.haze, bell(away * np.float32(2.6)) * np.float32(0.55 * light.strength))
+    glow(
+        paint,
+        light.haze,
+        bell(away * np.float32(2.6)) * np.float32((0.55 if light.sun_height < 0.35 else 0.2) * light.strength),
+    )
     glow(paint, light.sun, bell(away * np.float32(9)) * np.float32(0.8 * light.strength))
     radius = 0.035 + 0.035 * unit(1 - light.sun_height * 2)
     disc = smoothstep(float(radius) + 1.2 / frame.pixels_per_unit, float(radius) - 1.2 / frame.pixels_per_unit, away)
@@ -66,7 +70,8 @@ def paint_stars(paint: Paint, frame: Frame, horizon: float, density: float = 1.0
     rng = frame.random("stars")
     count = int(620 * density * frame.wide * horizon)
     down, across = rng.uniform(0, horizon, count), rng.uniform(0, frame.wide, count)
-    bright = (rng.random(count) ** 5 * 0.9 + 0.12) * np.clip((horizon - down) / 0.3, 0.1, 1)
+    rarely_bright = np.square(np.square(rng.random(count)))
+    bright = (rarely_bright * 0.9 + 0.12) * np.clip((horizon - down) / 0.3, 0.1, 1)
     layer = np.zeros((frame.height, frame.width), dtype=np.float32)
     per_unit = frame.pixels_per_unit
     y = np.clip((down * per_unit).astype(np.intp), 0, frame.height - 1)
@@ -74,13 +79,15 @@ def paint_stars(paint: Paint, frame: Frame, horizon: float, density: float = 1.0
     np.maximum.at(layer, (y, x), as_field(bright) * np.float32(min(1.0, per_unit / 500)))
     glow(paint, (0.95, 0.97, 1.0), layer)
     warm = rng.random(count)
-    for i in np.argsort(-bright)[: 14 + int(10 * density)]:
+    for i in np.argsort(-bright)[: 7 + int(6 * density)]:
         hue = rgb("ffd9b0") if warm[i] > 0.6 else rgb("cfe0ff")
         _paint_halo(paint, frame, (float(down[i]), float(across[i])), float(bright[i]), hue)
 
 
-def _paint_halo(paint: Paint, frame: Frame, place: tuple[float, float], bright: float, hue: tuple[float, float, float]) -> None:
-    reach = 0.028 * bright + 0.004
+def _paint_halo(
+    paint: Paint, frame: Frame, place: tuple[float, float], bright: float, hue: tuple[float, float, float]
+) -> None:
+    reach = 0.022 * bright + 0.003
     per_unit = frame.pixels_per_unit
     top, bottom = (min(max(int((place[0] + side * reach) * per_unit), 0), frame.height) for side in (-1, 1))
     left, right = (min(max(int((place[1] + side * reach) * per_unit), 0), frame.width) for side in (-1, 1))
@@ -107,7 +114,7 @@ def paint_clouds(paint: Paint, frame: Frame, light: Light, horizon: float, amoun
     lit = body - sample(texture, down + 7, across - 5)
     edge = 0.5 - 0.55 * amount
     thick = smoothstep(edge, edge + 0.75, body) * np.float32(0.92)
-    bottom = mixed(mixed(light.cloud, light.sky[-2], 0.45), light.shadow, 0.22)
+    bottom = mixed(mixed(light.cloud, light.sky[-2], 0.45), light.shadow, 0.22 if light.sun_height > 0.16 else 0.5)
     tone = unit(0.55 + lit * 1.3)
     colours = [np.float32(low) + tone * np.float32(high - low) for low, high in zip(bottom, light.cloud, strict=True)]
     fade = smoothstep(0.0, 0.22, depth - np.float32(horizon * 0.12))
@@ -149,14 +156,15 @@ def paint_space(paint: Paint, frame: Frame, hue: float) -> None:
     half = Frame(height=high, width=wide, tall=frame.tall, wide=frame.wide, key=frame.key)
     texture = fbm_tile(frame)
     bend = [fbm(half, f"bend {axis}", cells=1.6, octaves=4) for axis in "yx"]
-    clouds = [
-        _gas(half, texture, bend, offset, 70.0 if offset else 110.0) for offset in (0.0, 190.0, 410.0)
-    ]
+    clouds = [_gas(half, texture, bend, offset, 70.0 if offset else 110.0) for offset in (0.0, 190.0, 410.0)]
     lane = fbm(half, "lane", cells=1.3, octaves=3)
-    band = bell((half.rows - np.float32(frame.tall / 2) + (half.columns - np.float32(frame.wide / 2)) * 0.55 + lane * 0.22) * 2.6)
+    band = bell(
+        (half.rows - np.float32(frame.tall / 2) + (half.columns - np.float32(frame.wide / 2)) * 0.55 + lane * 0.22)
+        * 2.6
+    )
     paint[:] = as_field((0.012, 0.014, 0.035))[:, None, None]
-    for gas, turn, strength in zip(clouds, (0.0, 0.12, -0.14), (1.15, 0.95, 0.8), strict=True):
-        body = resized(np.square(unit(gas * 0.72 + 0.42)) * (0.25 + band * 0.95), frame.height, frame.width, BILINEAR)
+    for gas, turn, strength in zip(clouds, (0.0, 0.17, -0.2), (1.1, 1.0, 0.9), strict=True):
+        body = resized(np.square(unit(gas * 0.85 + 0.32)) * (0.16 + band * 1.05), frame.height, frame.width, BILINEAR)
         glow(paint, oklch(0.66, 0.19, hue + turn), body * np.float32(strength * 0.8))
     core = np.square(unit(clouds[0] * 0.6 + clouds[1] * 0.5 + 0.1)) * band
     glow(paint, oklch(0.9, 0.08, hue + 0.2), resized(core, frame.height, frame.width, BILINEAR) * np.float32(0.9))
@@ -179,7 +187,9 @@ def paint_planet(paint: Paint, frame: Frame, hue: float) -> None:
     down, across = (frame.rows - np.float32(place[0])) / radius, (frame.columns - np.float32(place[1])) / radius
     bulge = np.sqrt(np.maximum(1 - away * away, np.float32(0)))
     bands = down * 3.1 + across * 0.5 + 0.16 * fbm(frame, "bands", cells=9, octaves=4, stretch=(1.0, 3.0))
-    stripes = ramp([oklch(0.45, 0.1, hue), oklch(0.72, 0.11, hue + 0.06), oklch(0.86, 0.06, hue + 0.1)], 0.5 + 0.5 * sine(bands))
+    stripes = ramp(
+        [oklch(0.45, 0.1, hue), oklch(0.72, 0.11, hue + 0.06), oklch(0.86, 0.06, hue + 0.1)], 0.5 + 0.5 * sine(bands)
+    )
     lit = unit((bulge * 0.55 - across * 0.62 - down * 0.5) * 1.25) + np.float32(0.03)
     edge = 1.5 / (frame.pixels_per_unit * radius)
     ring = _ring(down, across)

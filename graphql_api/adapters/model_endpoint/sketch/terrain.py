@@ -36,6 +36,8 @@ class Land:
     snow_line: float | None = None
     haze_distance: float = 18.0
     far: float = 46.0
+    octaves: int = 5
+    crest: float = 0.02
     near_texture: float = 0.25
 
 
@@ -44,7 +46,9 @@ def paint_land(paint: Paint, frame: Frame, light: Light, land: Land, horizon: fl
     distances = _distances(frame, land, horizon)
     across = (frame.columns - np.float32(frame.wide / 2)) * (distances / np.float32(_FOCAL))
     ground = _heights(frame, land, distances, across)
-    rows = (np.float32(horizon) + np.float32(_FOCAL) * (np.float32(_EYE) - ground) / distances) * np.float32(frame.pixels_per_unit)
+    rows = (np.float32(horizon) + np.float32(_FOCAL) * (np.float32(_EYE) - ground) / distances) * np.float32(
+        frame.pixels_per_unit
+    )
     colours = _shade(frame, light, land, distances, across, ground, sun)
     step, skyline = _first_hit(rows, frame.height)
     below = np.arange(frame.height, dtype=np.float32)[:, None] + 1 - skyline[None, :]
@@ -69,16 +73,25 @@ def _distances(frame: Frame, land: Land, horizon: float) -> Field:
 
 def _heights(frame: Frame, land: Land, distances: Field, across: Field) -> Field:
     rng = frame.random("land")
-    broad, fine = tile(rng, cells=8, size=512, octaves=5, gain=0.45), tile(rng, cells=10, size=512, octaves=6, gain=0.55)
+    broad, fine = (
+        tile(rng, cells=8, size=512, octaves=land.octaves, gain=0.42),
+        tile(rng, cells=10, size=512, octaves=6, gain=0.55),
+    )
     offset = rng.uniform(0, 400, 4)
     scale = np.float32(64 / land.feature)
     far_down = distances * scale + np.float32(offset[0]) + across * 0
     base = sample(broad, far_down, across * scale + np.float32(offset[1]))
-    body = (1 - land.ridged) * (0.5 + 0.55 * base) + land.ridged * np.square(1 - np.minimum(np.abs(base) * 1.25, 1))
-    detail_scale = np.float32(64 / land.feature * 4.3)
-    detail = sample(fine, distances * detail_scale + across * 0 + np.float32(offset[2]), across * detail_scale + np.float32(offset[3]))
+    body = (1 - land.ridged) * (0.5 + 0.55 * base) + land.ridged * np.square(
+        1 - np.minimum((np.sqrt(base * base + np.float32(land.crest * land.crest)) - np.float32(land.crest)) * 1.25, 1)
+    )
+    detail_scale = np.float32(64 / land.feature * 2.6)
+    detail = sample(
+        fine,
+        distances * detail_scale + across * 0 + np.float32(offset[2]),
+        across * detail_scale + np.float32(offset[3]),
+    )
     rise = smoothstep(land.start, land.end, distances)
-    lie = body + np.float32(land.rough) * (np.float32(0.5) - np.abs(detail)) * (np.float32(0.35) + body)
+    lie = body + np.float32(land.rough) * (np.float32(0.5) - np.abs(detail)) * (np.float32(0.08) + body)
     return as_field(np.float32(land.height) * rise * lie)
 
 
@@ -104,10 +117,14 @@ def _shade(
     colours = list(ramp(land.colours, level))
     flatness = 1 / length
     cover_rock = smoothstep(0.8, 0.55, flatness)
-    colours = [plane + (np.float32(value) - plane) * cover_rock for plane, value in zip(colours, land.steep, strict=True)]
+    colours = [
+        plane + (np.float32(value) - plane) * cover_rock for plane, value in zip(colours, land.steep, strict=True)
+    ]
     if land.snow_line is not None:
         snow = smoothstep(land.snow_line - 0.06, land.snow_line + 0.1, level + (flatness - 0.62) * 0.55 + grain * 0.12)
-        colours = [plane + (np.float32(value) - plane) * snow for plane, value in zip(colours, (0.95, 0.97, 1.0), strict=True)]
+        colours = [
+            plane + (np.float32(value) - plane) * snow for plane, value in zip(colours, (0.95, 0.97, 1.0), strict=True)
+        ]
     return _lit(light, land, distances, colours, lit * (1 + grain * np.float32(land.near_texture)))
 
 
@@ -125,15 +142,18 @@ def _grain(frame: Frame, land: Land, distances: Field, across: Field) -> Field:
     """Grass, stones and rock faces: noise that stays as fine on the picture near and far."""
     rng = frame.random("grain")
     texture = tile(rng, cells=16, size=512, octaves=6, gain=0.7)
-    return sample(texture, distances * np.float32(30) + across * 0, across * np.float32(30)) * unit(1.2 - distances / np.float32(land.far))
+    return sample(texture, distances * np.float32(30) + across * 0, across * np.float32(30)) * unit(
+        1.2 - distances / np.float32(land.far)
+    )
 
 
 def _lit(light: Light, land: Land, distances: Field, colours: list[Field], lit: Field) -> list[Field]:
     direct = scaled(mixed(light.sun, light.land, 0.15), 1.05 * light.strength)
-    ambient = mixed(light.shadow, light.sky[len(light.sky) // 2], 0.5)
+    ambient = mixed(light.shadow, light.sky[len(light.sky) // 2], 0.5 if not light.is_night else 0.85)
     ratio = distances / np.float32(land.haze_distance)
     haze = np.float32(0.92) * (1 - 1 / (1 + ratio * ratio))
     return [
-        plane * (np.float32(sky * 0.75) + lit * np.float32(sun)) * (1 - haze) + np.float32(air) * haze
+        plane * (np.float32(sky * (0.75 if not light.is_night else 1.15)) + lit * np.float32(sun)) * (1 - haze)
+        + np.float32(air) * haze
         for plane, sky, sun, air in zip(colours, ambient, direct, light.haze, strict=True)
     ]

@@ -48,7 +48,8 @@ cloud: cloudy
 aurora: northern lights polar lights borealis
 fog: foggy mist misty haze hazy
 rain: rainy drizzle downpour wet shower storm thunderstorm
-snow: snowy winter wintry frost frozen ice icy glacier snowfall arctic polar christmas blizzard
+snow: snowy winter wintry frost frozen ice icy glacier snowfall arctic polar christmas blizzard snowfall
+snowfall: snowing snowstorm blizzard snowflake
 autumn: fall autumnal october november
 spring: cherry sakura
 old: elderly aged ancient grandfather grandmother sailor fisherman wizard

@@ -22,7 +22,9 @@ def paint_water(
     waves = _waves(frame, depth, rough)
     mirrored = _mirror(paint, frame, top, waves, rough)
     near = unit(depth / np.float32(max(frame.tall - line, 0.05)))
-    tint = unit(np.float32(0.14 + 0.2 * rough) + near * np.float32(0.30 + 0.25 * rough) - waves * np.float32(0.34 * rough))
+    tint = unit(
+        np.float32(0.14 + 0.2 * rough) + near * np.float32(0.30 + 0.25 * rough) - waves * np.float32(0.34 * rough)
+    )
     region = paint[:, top:]
     for plane, mirror, water in zip(region, mirrored, light.water, strict=True):
         plane[:] = mirror + (np.float32(water) - mirror) * tint
@@ -38,9 +40,9 @@ def _waves(frame: Frame, depth: Field, rough: float) -> Field:
     away = np.float32(0.42) / (depth + np.float32(0.018))
     across = (frame.columns - np.float32(frame.wide / 2)) * away
     offset = rng.uniform(50, 450, 4)
-    long = sample(texture, away * 62 + across * 4 + np.float32(offset[0]), across * 9 + np.float32(offset[1]))
-    short = sample(texture, away * 150 - across * 8 + np.float32(offset[2]), across * 34 + np.float32(offset[3]))
-    calm = smoothstep(0.0, 0.10, depth)
+    long = sample(texture, away * 62 + across * 4 + np.float32(offset[0]), across * 16 + np.float32(offset[1]))
+    short = sample(texture, away * 150 - across * 8 + np.float32(offset[2]), across * 52 + np.float32(offset[3]))
+    calm = smoothstep(0.0, 0.08, depth)
     return as_field((long * np.float32(0.75) + short * np.float32(0.5)) * (np.float32(0.35) + calm * np.float32(0.65)))
 
 
@@ -48,7 +50,11 @@ def _mirror(paint: Paint, frame: Frame, top: int, waves: Field, rough: float) ->
     per_unit = frame.pixels_per_unit
     rows = np.arange(frame.height - top, dtype=np.float32)[:, None]
     stretch = top / max(frame.height - top, 1)
-    sway = waves * np.float32((0.012 + 0.085 * rough) * per_unit) * (np.float32(0.25) + unit(rows / np.float32(0.3 * per_unit)))
+    sway = (
+        waves
+        * np.float32((0.012 + 0.085 * rough) * per_unit)
+        * (np.float32(0.25) + unit(rows / np.float32(0.3 * per_unit)))
+    )
     source = np.float32(top - 1) - rows * np.float32(min(1.0, stretch)) - sway
     down = np.clip(source, 0, top - 1).astype(np.int32)
     across = np.arange(frame.width, dtype=np.float32)[None, :] + waves * np.float32((0.004 + 0.012 * rough) * per_unit)
@@ -63,7 +69,9 @@ def _paint_crests(region: Paint, light: Light, waves: Field, near: Field, rough:
     cover(region, tuple(0.5 + 0.5 * channel for channel in light.cloud), foam * np.float32(0.4 * rough))
 
 
-def _paint_glitter(region: Paint, frame: Frame, light: Light, waves: Field, depth: Field, across: float, rough: float) -> None:
+def _paint_glitter(
+    region: Paint, frame: Frame, light: Light, waves: Field, depth: Field, across: float, rough: float
+) -> None:
     """The path of light under sun or moon: glints where a wave faces the eye."""
     aside = (frame.columns - np.float32(across)) / (np.float32(0.05) + depth * np.float32(0.25))
     glints = smoothstep(0.12, 0.62, waves + bell(aside) * np.float32(0.42)) * bell(aside * np.float32(1.3))

@@ -68,7 +68,9 @@ def encode_answer(
         form, encoded = JSON, [_nested_integers(picture) for picture in pictures]
     else:
         raise WireError(f"accept {accept!r} is not supported")
-    images = b'"generated_image": ' + encoded[0] if is_singular else b'"generated_images": [' + b", ".join(encoded) + b"]"
+    images = (
+        b'"generated_image": ' + encoded[0] if is_singular else b'"generated_images": [' + b", ".join(encoded) + b"]"
+    )
     return b"{" + images + b', "prompt": ' + json.dumps(prompt).encode("ascii") + b"}", form
 
 
@@ -138,8 +140,8 @@ def _sketches(fields: Mapping[str, Any]) -> list[Sketch]:
 def _prompts(fields: Mapping[str, Any]) -> tuple[list[str], list[str | None]]:
     """Prompts and their negative prompts, of equal number."""
     prompt, negative = fields.get("prompt"), fields.get("negative_prompt")
-    prompts = prompt if isinstance(prompt, list) else [prompt]
-    negatives = negative if isinstance(negative, list) else [negative] * len(prompts)
+    prompts: list[Any] = prompt if isinstance(prompt, list) else [prompt]
+    negatives: list[Any] = negative if isinstance(negative, list) else [negative] * len(prompts)
     if not prompts or not all(isinstance(text, str) for text in prompts):
         raise WireError("prompt is neither a text nor a list of texts")
     if len(negatives) != len(prompts) or not all(text is None or isinstance(text, str) for text in negatives):
@@ -175,7 +177,9 @@ def _guidance(fields: Mapping[str, Any]) -> float:
 def _nested_integers(pixels: NDArray[np.uint8]) -> bytes:
     """The picture as JSON rows of [r,g,b]. Numbers are padded with spaces, which JSON allows, so that numpy can lay them out at once."""
     height, width, _ = pixels.shape
-    digits = np.frombuffer("".join(f"{value:3d}" for value in range(256)).encode("ascii"), dtype=np.uint8).reshape(256, 3)
+    digits = np.frombuffer("".join(f"{value:3d}" for value in range(256)).encode("ascii"), dtype=np.uint8).reshape(
+        256, 3
+    )
     template = np.frombuffer(b"[   ,   ,   ],", dtype=np.uint8)
     cells = np.empty((height, width, len(template)), dtype=np.uint8)
     cells[:] = template

@@ -1,0 +1,53 @@
+# Two commands do all the set-up on a machine with Python 3.11 or newer: make run, make test.
+
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: $(VENV)/.ready-to-run ## Serve on 127.0.0.1:8000; PORT=8123 make run for another port
+	@PORT=$(PORT) $(BIN)/text2image serve
+
+.PHONY: test
+test: $(VENV)/.ready-to-develop ## Run all tests
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+.PHONY: check
+check: $(VENV)/.ready-to-develop ## Lint, formatting, types, import contracts, schema drift
+	@BIN=$(BIN) scripts/check
+
+.PHONY: format
+format: $(VENV)/.ready-to-develop ## Format the sources, and fix what the linter can
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+.PHONY: schema
+schema: $(VENV)/.ready-to-run ## Write schema.graphql
+	@$(BIN)/text2image schema > schema.graphql
+
+.PHONY: bench
+bench: $(VENV)/.ready-to-develop ## Run all benchmarks, and print what docs/benchmarks.md is made from
+	@$(BIN)/python -m bench.run_all
+
+.PHONY: lock
+lock: $(VENV)/.ready-to-develop ## Resolve the dependencies again and write the lock files
+	@BIN=$(BIN) scripts/lock
+
+.PHONY: clean
+clean: ## Delete what was made here, except for the data
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis bench/results
+
+$(VENV)/.ready-to-run: requirements.txt pyproject.toml
+	@PYTHON=$(PYTHON) VENV=$(VENV) scripts/install requirements.txt
+	@touch $@
+
+$(VENV)/.ready-to-develop: requirements-dev.txt pyproject.toml
+	@PYTHON=$(PYTHON) VENV=$(VENV) scripts/install requirements-dev.txt
+	@touch $@ $(VENV)/.ready-to-run

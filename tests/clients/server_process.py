@@ -1,0 +1,109 @@
+"""The server as a process of its own, as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import psutil
+
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+URL = re.compile(r"^GraphQL   (http://127\.0\.0\.1:(\d+)/graphql)$", re.MULTILINE)
+
+
+def clean_environment(**settings: str) -> dict[str, str]:
+    """The environment of this process without any setting of the server, plus `settings` (`endpoint="sketch:"`)."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TEXT2IMAGE_") and name != "PORT"}
+    return {**kept, **{f"TEXT2IMAGE_{name.upper()}": value for name, value in settings.items()}}
+
+
+class ServerProcess:
+    """`python -m graphql_api serve`, on a port that the system chooses. May be started again on the same folder."""
+
+    def __init__(
+        self, data_dir: Path, log_dir: Path, settings: Mapping[str, str], *, prepare: Callable[[], None] | None = None
+    ) -> None:
+        self.data_dir = data_dir
+        self.settings = {"data_dir": str(data_dir), **settings}
+        self.port = 0
+        self._log_dir = log_dir
+        self._starts = 0
+        self._prepare = prepare
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def origin(self) -> str:
+        """Such as http://127.0.0.1:40001."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        """Where the WebSocket is."""
+        return f"ws://127.0.0.1:{self.port}/graphql"
+
+    @property
+    def log(self) -> str:
+        """Everything written to standard error since the latest start."""
+        return self._log_path.read_text(errors="replace")
+
+    @property
+    def process(self) -> psutil.Process:
+        """The running process, to be looked at."""
+        assert self._process is not None
+        return psutil.Process(self._process.pid)
+
+    def start(self) -> ServerProcess:
+        """Start, and wait until it serves."""
+        assert self._process is None
+        self._starts += 1
+        with self._log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "graphql_api", "serve", "--port", "0"],
+                env=clean_environment(**self.settings),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=self._prepare,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while (match := URL.search(self.log)) is None:
+            assert self._process.poll() is None, f"the server did not start:\n{self.log}"
+            assert time.monotonic() < deadline, f"the server was not ready in {START_SECONDS} s:\n{self.log}"
+            time.sleep(0.01)
+        self.port = int(match[2])
+        return self
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._end(signal.SIGKILL)
+
+    def terminate(self) -> int:
+        """SIGTERM, and wait; the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def stop(self) -> None:
+        """End it, whether it runs or not. It gets no time to drain: what is left is of no interest to anybody."""
+        if self._process is not None:
+            self.kill()
+
+    def _end(self, signal_number: int) -> int:
+        assert self._process is not None
+        process, self._process = self._process, None
+        process.send_signal(signal_number)
+        try:
+            return process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"the server did not stop in {STOP_SECONDS} s:\n{self.log}") from None
+
+    @property
+    def _log_path(self) -> Path:
+        return self._log_dir / f"server-{self._starts}.log"

@@ -1,0 +1,59 @@
+"""Servers for the tests: real processes, spoken to through real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from clients.graphql_http import Api
+from clients.graphql_socket import Socket, open_socket
+from clients.server_process import ServerProcess
+
+SLOW = "sketch:?step_seconds=0.05"
+"""Makes a job as slow as it has steps, at 20 a second."""
+
+StartServer = Callable[..., ServerProcess]
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One server for all tests that do no harm to it."""
+    folder = tmp_path_factory.mktemp("shared-server")
+    server = ServerProcess(folder / "data", folder, {"endpoint": SLOW}).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Starts servers for one test: `start_server(endpoint="sketch:")`; all share one data folder."""
+    servers: list[ServerProcess] = []
+
+    def start(*, prepare: Callable[[], None] | None = None, **settings: str) -> ServerProcess:
+        log_dir = tmp_path / f"logs-{len(servers)}"
+        log_dir.mkdir()
+        server = ServerProcess(tmp_path / "data", log_dir, {"endpoint": SLOW, **settings}, prepare=prepare)
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+async def api(shared_server: ServerProcess) -> AsyncIterator[Api]:
+    """A client of the shared server. Whatever a test did, the log must hold no traceback of it, and nothing goes on."""
+    logged = len(shared_server.log)
+    async with Api(shared_server.origin) as client:
+        yield client
+        await client.cancel_everything()
+    assert "Traceback" not in shared_server.log[logged:]
+
+
+@pytest.fixture
+async def socket(shared_server: ServerProcess, api: Api) -> AsyncIterator[Socket]:
+    """An acknowledged socket of the shared server."""
+    async with open_socket(shared_server.socket_url) as opened:
+        yield opened
