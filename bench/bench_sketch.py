@@ -1,4 +1,7 @@
-"""How long does the built-in renderer take for 768 x 768 and 50 steps, JPEG included? Run: python bench/bench_sketch.py [runs]."""
+"""How long does the built-in renderer take for 768 x 768 and 50 steps, JPEG included?
+
+Run: python bench/bench_sketch.py [runs]
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from graphql_api.adapters.model_endpoint.sketch.prompt_reading import read_prompt
 from graphql_api.adapters.model_endpoint.sketch.frame import frame_for
+from graphql_api.adapters.model_endpoint.sketch.prompt_reading import read_prompt
 from graphql_api.adapters.model_endpoint.sketch.renderer import Canvas, Sketch, draw
 from graphql_api.adapters.model_endpoint.sketch.scene import paint_scene
 from graphql_api.adapters.model_endpoint.sketch.wire import encode_answer, encode_jpeg, encode_preview
@@ -30,13 +34,17 @@ def main() -> None:
     say("768x768, 50 steps, with JPEG of quality 90; milliseconds, median (lowest - highest)")
     for prompt in PROMPTS:
         sketch = sketch_of(prompt)
-        report(prompt, lambda sketch=sketch: encode_jpeg(last_canvas(sketch).pixels()), runs)
+        report(prompt, partial(picture_of, sketch), runs)
     say("phases of the first prompt")
     report_phases(sketch_of(PROMPTS[0]), runs)
 
 
 def sketch_of(prompt: str) -> Sketch:
     return Sketch(prompt=prompt, negative_prompt=None, width=768, height=768, steps=50, guidance_scale=7.5, seed=1)
+
+
+def picture_of(sketch: Sketch) -> bytes:
+    return encode_jpeg(last_canvas(sketch).pixels())
 
 
 def last_canvas(sketch: Sketch) -> Canvas:
@@ -50,7 +58,7 @@ def report_phases(sketch: Sketch, runs: int) -> None:
     scene = read_prompt(sketch.prompt, None)
     for shrink in (4, 2, 1):
         frame = frame_for(width=768, height=768, shrink=shrink, key="bench")
-        report(f"scene at 1/{shrink}", lambda frame=frame: paint_scene(frame, scene, 7.5), runs)
+        report(f"scene at 1/{shrink}", partial(paint_scene, frame, scene, 7.5), runs)
     report("pixels()", canvas.pixels, runs)
     report("preview()", canvas.preview, runs)
     report("encode_preview", lambda: encode_preview(preview), runs)

@@ -67,6 +67,10 @@ class Server:
         times = self.process.cpu_times()
         return float(times.user + times.system)
 
+    def system_seconds(self) -> float:
+        """The part of it that the kernel spent, on its sockets and files."""
+        return float(self.process.cpu_times().system)
+
     def uss_bytes(self) -> int:
         """Memory that would be freed if it ended now."""
         return int(self.process.memory_full_info().uss)

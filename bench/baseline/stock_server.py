@@ -3,7 +3,8 @@
 `python -m bench.baseline.stock_server --port 8000 --control 8001`
 
 The environment changes one thing at a time, for the experiments in docs/benchmarks.md: STOCK_GC (freeze, off),
-STOCK_WS (the name of a WebSocket implementation of uvicorn), STOCK_DEFLATE (off), STOCK_LOOP (asyncio).
+STOCK_GC_THRESHOLD (three numbers), STOCK_WS (the name of a WebSocket implementation of uvicorn), STOCK_DEFLATE (off),
+STOCK_LOOP (asyncio), STOCK_LEAK (off).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import strawberry
 import uvicorn
+from graphql.execution.executor import Executor
 from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 from strawberry.asgi import GraphQL
@@ -78,6 +80,18 @@ class StockHost:
         return broker.count()
 
 
+def stop_the_leak() -> None:
+    """What graphql-core 3.3.2 leaks: events of a subscription share a memo whose keys are new objects each time."""
+    inherited = Executor.build_per_event_executor
+
+    def build_per_event_executor(self: Executor, payload: Any) -> Executor:
+        executor = inherited(self, payload)
+        executor._relevant_sub_fields = {}
+        return executor
+
+    setattr(Executor, "build_per_event_executor", build_per_event_executor)  # noqa: B010
+
+
 def create_app(control_port: int) -> Starlette:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -104,6 +118,8 @@ def main() -> None:
     parser.add_argument("--control", type=int, required=True)
     arguments = parser.parse_args()
     raise_file_limit()
+    if os.environ.get("STOCK_LEAK") == "off":
+        stop_the_leak()
     uvicorn.run(
         create_app(arguments.control),
         host="127.0.0.1",

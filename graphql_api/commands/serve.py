@@ -8,6 +8,8 @@ import socket
 import sys
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 
 from graphql_api.app import create_app
 from graphql_api.bootstrap import Services
@@ -64,7 +66,7 @@ class _Server(uvicorn.Server):
                 self._app,
                 loop="uvloop",
                 http="httptools",
-                ws="websockets-sansio",
+                ws=_SocketProtocol,
                 ws_max_size=MAX_FRAME_BYTES,
                 # Our frames are small: compressing them would cost more time and memory than it saves bytes.
                 ws_per_message_deflate=False,
@@ -100,6 +102,14 @@ class _Server(uvicorn.Server):
             self.has_failed = self.should_exit = True
 
         self._watching = asyncio.get_running_loop().create_task(stop_when_failed())
+
+
+class _SocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's own protocol, which lets go of the handshake when it is over: thousands of sockets are open at a time."""
+
+    def handle_text(self, event: Frame) -> None:
+        self.request = self.response = None  # type: ignore[assignment]
+        super().handle_text(event)
 
 
 def _listen(host: str, port: int) -> socket.socket:

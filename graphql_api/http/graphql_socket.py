@@ -1,8 +1,8 @@
 """GraphQL over WebSocket: the graphql-transport-ws protocol, strictly.
 
 Strawberry's handler (0.341.2) ends the ASGI task with a traceback on several malformed messages, closes the whole
-socket for a syntax error of one operation, and drops `extensions`. What is not overridden here is its own; its minor
-version is pinned, since `_get_pre_execution_close_reason` is private. Protocol: enisdenjo/graphql-ws, PROTOCOL.md.
+socket for a syntax error of one operation, and drops `extensions`. What is not overridden here is its own; since that
+is not a documented way to extend it, its minor version is pinned. Protocol: enisdenjo/graphql-ws, PROTOCOL.md.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     PingMessage,
     SubscribeMessage,
 )
+from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.utils.aio import aclosing
 
 from graphql_api.schema.context import Context
@@ -69,9 +70,6 @@ class _TransportOperation(Operation[Context, None]):
 class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     """One socket from its first message to its last."""
 
-    # A request that cannot be executed is an `error` for its own id; the other operations of the socket go on.
-    _get_pre_execution_close_reason = staticmethod(lambda error: None)
-
     async def handle_message(self, message: Message) -> None:
         """Check the shape of a message before anything uses it."""
         problem = _problem_of(message)
@@ -108,7 +106,10 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             self.operations[operation_id] = operation
 
     async def run_operation(self, operation: Operation[Context, None]) -> None:
-        """Run an operation to its end. When the socket is gone, stop quietly."""
+        """Run an operation to its end. What cannot be executed is an `error` for its own id; the others go on.
+
+        When the socket is gone, stop quietly.
+        """
         try:
             results = await self.schema.stream(
                 operation.query,
@@ -119,7 +120,12 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
                 operation_extensions=getattr(operation, "extensions", None),
             )
             async with aclosing(results):
-                await self._send_result_stream(operation, results)
+                async for result in results:
+                    if isinstance(result, PreExecutionError):
+                        await operation.send_initial_errors(result.errors or [])
+                        return
+                    await operation.send_next(cast("ExecutionResult", result))
+                    del result
             await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
         except WebSocketDisconnected:
             self.operations.pop(operation.id, None)

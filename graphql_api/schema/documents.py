@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from graphql import (
@@ -21,6 +21,7 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from graphql_api.schema.errors import ErrorCode
 from graphql_api.schema.limits import QueryLimits, exceeded_limit, operations_of
+from graphql_api.schema.plans import Plan, plan_for
 
 CACHED_DOCUMENTS = 512
 MAX_CACHED_CHARS = 16_384
@@ -34,6 +35,15 @@ class Document:
 
     node: DocumentNode | None
     errors: tuple[GraphQLError, ...] = ()
+    plans: dict[str | None, Plan | None] = field(default_factory=dict, compare=False)
+    """Plans of its subscriptions by operation name, as they are needed."""
+
+    def plan(self, schema: GraphQLSchema, operation: OperationDefinitionNode) -> Plan | None:
+        """How to turn an event of a subscription into data without walking the selection again, where that is known."""
+        name = operation.name.value if operation.name else None
+        if name not in self.plans and self.node is not None:
+            self.plans[name] = plan_for(schema, self.node, operation)
+        return self.plans.get(name)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation to execute. Raises GraphQLError when the name picks none, or is needed and missing."""

@@ -11,12 +11,13 @@ import inspect
 import logging
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, cast
 
 import strawberry
 from graphql import ExecutionResult as CoreResult
 from graphql import GraphQLError, OperationDefinitionNode
-from graphql.execution import create_source_event_stream, execute, execute_subscription_event
+from graphql.execution import Executor, create_source_event_stream, execute, execute_subscription_event
 from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
@@ -78,34 +79,28 @@ class JobSchema(strawberry.Schema):
     ) -> Results:
         """Run any operation over a transport that streams; the stream of a query or mutation has one result."""
         allowed = set(OperationType if allowed_operation_types is None else allowed_operation_types)
-        return self._results(
-            query, variable_values, context_value, root_value, operation_name, operation_extensions, allowed
-        )
-
-    async def _results(
-        self,
-        query: str | None,
-        variables: dict[str, Any] | None,
-        context: Any,
-        root: Any,
-        operation_name: str | None,
-        extensions: dict[str, Any] | None,
-        allowed: set[OperationType],
-    ) -> Results:
         try:
             document, operation = self._prepare(query, operation_name, allowed)
         except _NotExecutable as refusal:
-            yield PreExecutionError(data=None, errors=list(refusal.errors))
-            return
+            return _refusal(refusal.errors)
         except (MissingQueryError, InvalidOperationTypeError) as error:
-            yield PreExecutionError(data=None, errors=[_bad_request(error)])
-            return
-        if operation.operation.value != OperationType.SUBSCRIPTION.value:
-            yield await self._execute(document, operation, variables, context, root, extensions)
-            return
-        async with aclosing(self._subscribe(document, operation, variables, context, root, extensions)) as results:
-            async for result in results:
-                yield result
+            return _refusal([_bad_request(error)])
+        if operation.operation.value == OperationType.SUBSCRIPTION.value:
+            return self._subscribe(
+                document, operation, variable_values, context_value, root_value, operation_extensions
+            )
+        return self._once(document, operation, variable_values, context_value, root_value, operation_extensions)
+
+    async def _once(
+        self,
+        document: Document,
+        operation: OperationDefinitionNode,
+        variables: dict[str, Any] | None,
+        context: Any,
+        root: Any,
+        extensions: dict[str, Any] | None,
+    ) -> Results:
+        yield await self._execute(document, operation, variables, context, root, extensions)
 
     async def _execute(
         self,
@@ -139,7 +134,8 @@ class JobSchema(strawberry.Schema):
         extensions: dict[str, Any] | None,
     ) -> Results:
         assert document.node is not None
-        executor = StrawberryGraphQLCoreExecutionContext.build(
+        build_executor = partial(
+            StrawberryGraphQLCoreExecutionContext.build,
             self._schema,
             document.node,
             root,
@@ -148,20 +144,22 @@ class JobSchema(strawberry.Schema):
             operation.name.value if operation.name else None,
             operation_extensions=extensions,
         )
-        if isinstance(executor, list):
-            yield PreExecutionError(data=None, errors=_presentable_errors(executor, context))
+        source, errors = await _event_source(build_executor())
+        if source is None:
+            yield PreExecutionError(data=None, errors=_presentable_errors(errors, context))
             return
-        source = create_source_event_stream(executor)
-        if inspect.isawaitable(source):
-            source = await source
-        if isinstance(source, CoreResult):
-            yield PreExecutionError(data=None, errors=_presentable_errors(source.errors or [], context))
-            return
-        async with aclosing(cast("AsyncGenerator[Any, None]", source)) as events:
+        plan = document.plan(self._schema, operation)
+        async with aclosing(source) as events:
             try:
                 async for event in events:
-                    result = execute_subscription_event(executor.build_per_event_executor(event))
-                    yield _presentable(await result if inspect.isawaitable(result) else result, context)
+                    data = None if plan is None else await plan.execute(event, context)
+                    if data is None:
+                        result = await _execute_event(build_executor(), event)
+                        yield _presentable(result, context)
+                    else:
+                        yield ExecutionResult(data=data, errors=None)
+                    # A subscription may be idle for hours: it holds on to nothing meanwhile.
+                    del event, data
             except Exception as error:
                 yield ExecutionResult(data=None, errors=_presentable_errors([_located(error)], context))
 
@@ -181,6 +179,31 @@ class JobSchema(strawberry.Schema):
         if kind not in allowed:
             raise InvalidOperationTypeError(kind)
         return document, operation
+
+
+async def _event_source(
+    executor: Executor[Any] | list[GraphQLError],
+) -> tuple[AsyncGenerator[Any, None] | None, Sequence[GraphQLError]]:
+    """The events of a subscription, or the errors that keep it from beginning."""
+    if isinstance(executor, list):
+        return None, executor
+    source = create_source_event_stream(executor)
+    if inspect.isawaitable(source):
+        source = await source
+    if isinstance(source, CoreResult):
+        return None, source.errors or []
+    return cast("AsyncGenerator[Any, None]", source), []
+
+
+async def _execute_event(executor: Executor[Any] | list[GraphQLError], event: Any) -> Any:
+    """Execute one event the general way."""
+    assert not isinstance(executor, list)
+    result = execute_subscription_event(executor.build_per_event_executor(event))
+    return await result if inspect.isawaitable(result) else result
+
+
+async def _refusal(errors: Sequence[GraphQLError]) -> Results:
+    yield PreExecutionError(data=None, errors=list(errors))
 
 
 class _NotExecutable(Exception):

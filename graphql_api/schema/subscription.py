@@ -82,3 +82,5 @@ async def _stream(events: Events) -> AsyncGenerator[JobEvent, None]:
     async with aclosing(events):
         async for event in events:
             yield JobEvent.of(event)
+            # A stream may be idle for hours: it holds on to nothing meanwhile.
+            del event

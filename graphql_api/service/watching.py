@@ -7,17 +7,18 @@ the two is seen at least once, and shown once.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from graphql_api.domain.errors import JobNotFound, ServiceUnavailable
 from graphql_api.domain.events import JobEvent, JobEventKind
 from graphql_api.domain.ids import CallerId, JobId
 from graphql_api.domain.job import Job, JobStatus, Tombstone
 from graphql_api.ports import (
+    Deliver,
     EventBroker,
     JobChanges,
     JobMoved,
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 Events = AsyncGenerator[JobEvent, None]
 _Key = TypeVar("_Key")
+Watchers = dict[_Key, dict[Mailbox, None]]
+"""The mailboxes of those who watch a job or a caller."""
 
 CHANGES_AT_A_TIME = 100
 REVISIONS_AT_A_TIME = 500
@@ -78,18 +81,18 @@ class WatchService:
         await self._missed.check()
 
     async def _follow_job(self, caller_id: CallerId, job_id: JobId, *, after: int | None) -> Events:
-        async with self._mailbox(job_topic(job_id)) as mailbox:
-            with self._missed.watching_job(job_id, mailbox):
-                job = await self._store.find(job_id)
-                if job is None:
-                    return
-                if after is None or job.revision > after or after > await self._store.caller_revision(caller_id):
-                    yield await self._snapshot(job)
-                mailbox.seen_revision = job.revision
-                while isinstance(job, Job) and not job.is_final:
-                    event, job = await self._next_of_job(job, mailbox)
-                    if event is not None:
-                        yield event
+        async with _Watch(self._broker.subscribe, job_topic(job_id), self._missed.by_job, job_id) as mailbox:
+            job = await self._store.find(job_id)
+            if job is None:
+                return
+            if after is None or job.revision > after or after > await self._store.caller_revision(caller_id):
+                yield await self._snapshot(job)
+            mailbox.seen_revision = job.revision
+            while isinstance(job, Job) and not job.is_final:
+                event, job = await self._next_of_job(job, mailbox)
+                if event is not None:
+                    yield event
+                del event
 
     async def _next_of_job(self, job: Job, mailbox: Mailbox) -> tuple[JobEvent | None, Job | Tombstone]:
         """The next event, if the next notice is worth one, and the job behind it."""
@@ -117,21 +120,21 @@ class WatchService:
         return await self._snapshot(found), found
 
     async def _follow_caller(self, caller_id: CallerId, *, after: int | None, query: JobQuery) -> Events:
-        async with self._mailbox(caller_topic(caller_id)) as mailbox:
-            with self._missed.watching_caller(caller_id, mailbox):
-                view = _CallerView(caller_id=caller_id, query=query, mailbox=mailbox)
-                latest = await self._store.caller_revision(caller_id)
-                if after is None or after > latest:
-                    async with aclosing(self._active_jobs(view, latest)) as events:
-                        async for event in events:
-                            yield event
-                    mailbox.seen_revision = latest
-                else:
-                    mailbox.seen_revision = after
-                    mailbox.deliver(Reread())
-                while True:
-                    for event in await self._next_of_caller(view):
+        topic = caller_topic(caller_id)
+        async with _Watch(self._broker.subscribe, topic, self._missed.by_caller, caller_id) as mailbox:
+            view = _CallerView(caller_id=caller_id, query=query, mailbox=mailbox)
+            latest = await self._store.caller_revision(caller_id)
+            if after is None or after > latest:
+                async with aclosing(self._active_jobs(view, latest)) as events:
+                    async for event in events:
                         yield event
+                mailbox.seen_revision = latest
+            else:
+                mailbox.seen_revision = after
+                mailbox.deliver(Reread())
+            while True:
+                for event in await self._next_of_caller(view):
+                    yield event
 
     async def _active_jobs(self, view: _CallerView, latest: int) -> Events:
         """A snapshot of each job that is queued or running at the revision `latest`.
@@ -195,14 +198,36 @@ class WatchService:
     def _deleted_event(job_id: JobId, revision: int, at: datetime) -> JobEvent:
         return JobEvent(kind=JobEventKind.DELETED, job_id=job_id, job=None, revision=revision, occurred_at=at)
 
-    @asynccontextmanager
-    async def _mailbox(self, topic: str) -> AsyncIterator[Mailbox]:
-        mailbox = Mailbox()
-        async with self._broker.subscribe(topic, mailbox.deliver):
-            try:
-                yield mailbox
-            finally:
-                mailbox.close()
+
+class _Watch(Generic[_Key]):
+    """A mailbox that hears of a topic, and is looked after, while the context is open."""
+
+    __slots__ = ("_key", "_mailbox", "_registry", "_subscription")
+
+    def __init__(
+        self,
+        subscribe: Callable[[str, Deliver], AbstractAsyncContextManager[None]],
+        topic: str,
+        registry: Watchers[_Key],
+        key: _Key,
+    ) -> None:
+        self._mailbox = Mailbox()
+        self._subscription = subscribe(topic, self._mailbox.deliver)
+        self._registry = registry
+        self._key = key
+
+    async def __aenter__(self) -> Mailbox:
+        await self._subscription.__aenter__()
+        self._registry.setdefault(self._key, {})[self._mailbox] = None
+        return self._mailbox
+
+    async def __aexit__(self, *error: object) -> None:
+        mailboxes = self._registry[self._key]
+        del mailboxes[self._mailbox]
+        if not mailboxes:
+            del self._registry[self._key]
+        self._mailbox.close()
+        await self._subscription.__aexit__(None, None, None)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -231,21 +256,9 @@ class MissedNotices:
 
     def __init__(self, store: JobChanges) -> None:
         self._store = store
-        self._by_job: dict[JobId, dict[Mailbox, None]] = {}
-        self._by_caller: dict[CallerId, dict[Mailbox, None]] = {}
+        self.by_job: Watchers[JobId] = {}
+        self.by_caller: Watchers[CallerId] = {}
         self._behind: dict[Mailbox, int] = {}
-
-    @contextmanager
-    def watching_job(self, job_id: JobId, mailbox: Mailbox) -> Iterator[None]:
-        """Look after a watcher of a job."""
-        with _registered(self._by_job, job_id, mailbox):
-            yield
-
-    @contextmanager
-    def watching_caller(self, caller_id: CallerId, mailbox: Mailbox) -> Iterator[None]:
-        """Look after a watcher of a caller."""
-        with _registered(self._by_caller, caller_id, mailbox):
-            yield
 
     async def check(self) -> None:
         """Have each watcher read again that was behind the store at the last check and has not moved since.
@@ -265,28 +278,16 @@ class MissedNotices:
         self._behind = behind
 
     async def _latest_revisions(self) -> AsyncIterator[tuple[Mailbox, int]]:
-        job_ids = list(self._by_job)
+        job_ids = list(self.by_job)
         for start in range(0, len(job_ids), REVISIONS_AT_A_TIME):
             found = await self._store.revisions(job_ids[start : start + REVISIONS_AT_A_TIME])
             for job_id, revision in found.items():
-                for mailbox in tuple(self._by_job.get(job_id, ())):
+                for mailbox in tuple(self.by_job.get(job_id, ())):
                     yield mailbox, revision
-        for caller_id in list(self._by_caller):
+        for caller_id in list(self.by_caller):
             revision = await self._store.caller_revision(caller_id)
-            for mailbox in tuple(self._by_caller.get(caller_id, ())):
+            for mailbox in tuple(self.by_caller.get(caller_id, ())):
                 yield mailbox, revision
-
-
-@contextmanager
-def _registered(registry: dict[_Key, dict[Mailbox, None]], key: _Key, mailbox: Mailbox) -> Iterator[None]:
-    mailboxes = registry.setdefault(key, {})
-    mailboxes[mailbox] = None
-    try:
-        yield
-    finally:
-        del mailboxes[mailbox]
-        if not mailboxes:
-            del registry[key]
 
 
 def _event(kind: JobEventKind, job: Job) -> JobEvent:

@@ -116,7 +116,7 @@ async def open_socket(
     """A socket; acknowledged, unless `init` is false."""
     protocols = None if protocol is None else [Subprotocol(protocol)]
     async with connect(
-        url, subprotocols=protocols, additional_headers=headers, proxy=None, max_size=None, ping_interval=None
+        url, subprotocols=protocols, additional_headers=headers, proxy=None, max_size=None, max_queue=None, ping_interval=None
     ) as connection:
         socket = Socket(connection)
         if init:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 from graphql_api.domain.ids import JobId
 from graphql_api.domain.job import JobStatus
@@ -41,17 +40,9 @@ class MemoryEventBroker:
         if isinstance(notice, JobMoved) and notice.job is not None and notice.job.status is JobStatus.QUEUED:
             self._deliver(QUEUE_TOPIC, notice)
 
-    @asynccontextmanager
-    async def subscribe(self, topic: str, deliver: Deliver) -> AsyncIterator[None]:
+    def subscribe(self, topic: str, deliver: Deliver) -> AbstractAsyncContextManager[None]:
         """See EventBroker."""
-        subscribers = self._subscribers.setdefault(topic, {})
-        subscribers[deliver] = None
-        try:
-            yield
-        finally:
-            del subscribers[deliver]
-            if not subscribers:
-                del self._subscribers[topic]
+        return _Subscription(self._subscribers, topic, deliver)
 
     async def latest_progress(self, job_id: JobId) -> JobProgressed | None:
         """See EventBroker."""
@@ -77,3 +68,23 @@ class MemoryEventBroker:
     def _deliver(self, topic: str, notice: JobMoved | JobProgressed) -> None:
         for deliver in tuple(self._subscribers.get(topic, ())):
             deliver(notice)
+
+
+class _Subscription:
+    """A subscriber for as long as the context is open. Thousands are open at a time, so it is small."""
+
+    __slots__ = ("_deliver", "_subscribers", "_topic")
+
+    def __init__(self, subscribers: dict[str, dict[Deliver, None]], topic: str, deliver: Deliver) -> None:
+        self._subscribers = subscribers
+        self._topic = topic
+        self._deliver = deliver
+
+    async def __aenter__(self) -> None:
+        self._subscribers.setdefault(self._topic, {})[self._deliver] = None
+
+    async def __aexit__(self, *error: object) -> None:
+        subscribers = self._subscribers[self._topic]
+        del subscribers[self._deliver]
+        if not subscribers:
+            del self._subscribers[self._topic]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,8 +14,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encode = msgspec.json.Encoder().encode
 _decode_job = msgspec.json.Decoder(Job).decode
 _decode_progress = msgspec.json.Decoder(Progress).decode
-
-Column = str | int | None
 
 
 def microseconds(at: datetime) -> int:
@@ -29,23 +27,41 @@ def instant(since_epoch: int) -> datetime:
     return _EPOCH + timedelta(microseconds=since_epoch)
 
 
-def job_columns(job: Job) -> Mapping[str, Column]:
-    """Everything that is written when a job is written: `data`, and what is searched, from the same value."""
-    return {
-        "id": job.id,
-        "caller_id": job.caller_id,
-        "revision": job.revision,
-        "status": job.status.value,
-        "model": job.model_name,
-        "created_at": microseconds(job.created_at),
-        "started_at": _maybe_microseconds(job.started_at),
-        "answered_at": _maybe_microseconds(job.answered_at),
-        "finished_at": _maybe_microseconds(job.finished_at),
-        "attempt": job.attempt,
-        "work": job.parameters.work,
-        "prompt_folded": job.parameters.prompt.casefold(),
-        "data": _encode(job).decode(),
-    }
+class JobColumns(NamedTuple):
+    """Everything that is written when a job is written, all of it from one value, so that it cannot drift apart."""
+
+    id: str
+    caller_id: str
+    revision: int
+    status: str
+    model: str
+    created_at: int
+    started_at: int | None
+    answered_at: int | None
+    finished_at: int | None
+    attempt: int
+    work: int
+    prompt_folded: str
+    data: str
+
+
+def job_columns(job: Job) -> JobColumns:
+    """The row of a job."""
+    return JobColumns(
+        id=job.id,
+        caller_id=job.caller_id,
+        revision=job.revision,
+        status=job.status.value,
+        model=job.model_name,
+        created_at=microseconds(job.created_at),
+        started_at=_maybe_microseconds(job.started_at),
+        answered_at=_maybe_microseconds(job.answered_at),
+        finished_at=_maybe_microseconds(job.finished_at),
+        attempt=job.attempt,
+        work=job.parameters.work,
+        prompt_folded=job.parameters.prompt.casefold(),
+        data=_encode(job).decode(),
+    )
 
 
 def job_of(data: str, progress: str | None) -> Job:

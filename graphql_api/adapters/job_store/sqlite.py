@@ -14,7 +14,6 @@ from typing import NamedTuple, TextIO
 from graphql_api.adapters.job_store.group_commit import GroupCommit
 from graphql_api.adapters.job_store.migrations import migrate
 from graphql_api.adapters.job_store.rows import (
-    Column,
     instant,
     job_columns,
     job_of,
@@ -68,10 +67,10 @@ class SqliteJobStore:
         return await self._writer.run(lambda db: _delete(db, job_id, at))
 
     async def unpurged(self, limit: int) -> Sequence[Tombstone]:
-        return await self._reader.run(lambda db: _tombstones(db.execute(_SQL["unpurged"], {"limit": limit})))
+        return await self._reader.run(lambda db: _tombstones(db.execute(_SQL["unpurged"], (limit,))))
 
     async def purged(self, job_id: JobId) -> None:
-        await self._writer.run(lambda db: db.execute(_SQL["mark_purged"], {"id": job_id}))
+        await self._writer.run(lambda db: db.execute(_SQL["mark_purged"], (job_id,)))
 
     async def changes(
         self, caller_id: CallerId, *, after: int, limit: int, active_only: bool = False
@@ -89,36 +88,34 @@ class SqliteJobStore:
         self, worker_id: str, *, model_names: Sequence[str], limit: int, lease_seconds: float, at: datetime
     ) -> Sequence[Job]:
         def claim(db: sqlite3.Connection) -> Sequence[Job]:
-            lease: dict[str, Column] = {"worker_id": worker_id, "lease_until": self._from_now(lease_seconds)}
-            return [_lease(db, job.claimed(at=at), lease) for job in _oldest_queued(db, model_names, limit)]
+            lease_until = self._from_now(lease_seconds)
+            queued = _oldest_queued(db, model_names, limit)
+            return [_lease(db, job.claimed(at=at), worker_id, lease_until) for job in queued]
 
         return await self._writer.run(claim)
 
     async def renew(self, job: Job, worker_id: str, *, lease_seconds: float, progress: Progress) -> bool:
-        claim: dict[str, Column] = {"id": job.id, "attempt": job.attempt, "worker_id": worker_id}
         saved = progress_column(progress)
 
         def renew(db: sqlite3.Connection) -> bool:
-            lease: dict[str, Column] = {"lease_until": self._from_now(lease_seconds), "progress": saved}
-            return db.execute(_SQL["renew_lease"], claim | lease).rowcount == 1
+            lease = (self._from_now(lease_seconds), saved, job.id, job.attempt, worker_id)
+            return db.execute(_SQL["renew_lease"], lease).rowcount == 1
 
         return await self._writer.run(renew)
 
     async def lost_leases(self, limit: int) -> Sequence[Job]:
-        return await self._reader.run(
-            lambda db: _jobs(db.execute(_SQL["lost_leases"], {"now": self._now(), "limit": limit}))
-        )
+        return await self._reader.run(lambda db: _jobs(db.execute(_SQL["lost_leases"], (self._now(), limit))))
 
     async def jobs_ahead(self, job: Job) -> int:
-        place = {"model": job.model_name, "created_at": microseconds(job.created_at), "id": job.id}
+        place = (job.model_name, microseconds(job.created_at), job.id)
         return await self._reader.run(lambda db: int(db.execute(_SQL["jobs_ahead"], place).fetchone()[0]))
 
     async def orphans(self, model_names: Sequence[str], limit: int) -> Sequence[Job]:
-        which = {"models": list_column(model_names), "limit": limit}
+        which = (list_column(model_names), limit)
         return await self._reader.run(lambda db: _jobs(db.execute(_SQL["orphans"], which)))
 
     async def recent_work(self, model_name: str, limit: int) -> Sequence[Work]:
-        which = {"model": model_name, "limit": limit}
+        which = (model_name, limit)
         return await self._reader.run(lambda db: [_work(*row) for row in db.execute(_SQL["recent_work"], which)])
 
     def _now(self) -> int:
@@ -187,8 +184,7 @@ def _add(db: sqlite3.Connection, job: Job, key: IdempotencyKey | None, max_queue
     db.execute(_SQL["insert_job"], job_columns(added))
     _change_queue_depth(db, None, job.status)
     if key is not None:
-        use = {"key": key.key, "digest": key.digest, "used_at": now}
-        db.execute(_SQL["keep_key"], use | {"caller_id": job.caller_id, "job_id": job.id})
+        db.execute(_SQL["keep_key"], (job.caller_id, key.key, key.digest, job.id, now))
     return Submitted(job=added, is_new=True)
 
 
@@ -196,7 +192,7 @@ def _admit(
     db: sqlite3.Connection, caller_id: CallerId, key: IdempotencyKey | None, max_queued: int | None, now: int
 ) -> Job | None:
     """The job that the key stands for, or None when a new one may be added."""
-    parameters = {"caller_id": caller_id, "key": None if key is None else key.key}
+    parameters = (caller_id, None if key is None else key.key)
     queued, digest, job_id, used_at = db.execute(_SQL["admission"], parameters).fetchone()
     if key is not None and job_id is not None and now - used_at < key.valid_seconds * 1_000_000:
         return _same_request(db, key, digest, job_id)
@@ -215,22 +211,22 @@ def _same_request(db: sqlite3.Connection, key: IdempotencyKey, digest: str, job_
 
 
 def _take_revision(db: sqlite3.Connection, caller_id: CallerId) -> int:
-    db.execute(_SQL["take_revision"], {"caller_id": caller_id})
+    db.execute(_SQL["take_revision"], (caller_id,))
     return _caller_revision(db, caller_id)
 
 
 def _caller_revision(db: sqlite3.Connection, caller_id: CallerId) -> int:
-    row = db.execute(_SQL["caller_revision"], {"caller_id": caller_id}).fetchone()
+    row = db.execute(_SQL["caller_revision"], (caller_id,)).fetchone()
     return 0 if row is None else int(row[0])
 
 
 def _find(db: sqlite3.Connection, job_id: JobId) -> Job | None:
-    row = db.execute(_SQL["job"], {"id": job_id}).fetchone()
+    row = db.execute(_SQL["job"], (job_id,)).fetchone()
     return None if row is None else job_of(*row)
 
 
 def _find_tombstone(db: sqlite3.Connection, job_id: JobId) -> Tombstone | None:
-    return next(iter(_tombstones(db.execute(_SQL["tombstone"], {"id": job_id}))), None)
+    return next(iter(_tombstones(db.execute(_SQL["tombstone"], (job_id,)))), None)
 
 
 def _jobs(rows: Iterable[tuple[str, str | None]]) -> list[Job]:
@@ -245,7 +241,7 @@ def _tombstones(rows: Iterable[tuple[JobId, CallerId, int, int]]) -> list[Tombst
 
 
 def _update(db: sqlite3.Connection, job: Job) -> Job | None:
-    state = db.execute(_SQL["job_state"], {"id": job.id}).fetchone()
+    state = db.execute(_SQL["job_state"], (job.id,)).fetchone()
     if state is None:
         return None
     _, revision, status = state
@@ -254,23 +250,20 @@ def _update(db: sqlite3.Connection, job: Job) -> Job | None:
 
 def _move(db: sqlite3.Connection, job: Job, *, before: str) -> Job:
     moved = replace(job, revision=_take_revision(db, job.caller_id))
-    db.execute(_SQL["update_job"], job_columns(moved))
+    db.execute(_SQL["update_job"], (*job_columns(moved), moved.id))
     _change_queue_depth(db, before, moved.status)
     return moved
 
 
 def _delete(db: sqlite3.Connection, job_id: JobId, at: datetime) -> Tombstone | None:
-    state = db.execute(_SQL["job_state"], {"id": job_id}).fetchone()
+    state = db.execute(_SQL["job_state"], (job_id,)).fetchone()
     if state is None:
         return None
     caller_id, _, status = state
     revision = _take_revision(db, caller_id)
-    db.execute(_SQL["delete_job"], {"id": job_id})
+    db.execute(_SQL["delete_job"], (job_id,))
     _change_queue_depth(db, status, None)
-    db.execute(
-        _SQL["insert_tombstone"],
-        {"job_id": job_id, "caller_id": caller_id, "revision": revision, "deleted_at": microseconds(at)},
-    )
+    db.execute(_SQL["insert_tombstone"], (job_id, caller_id, revision, microseconds(at)))
     return Tombstone(job_id=job_id, caller_id=caller_id, revision=revision, deleted_at=at)
 
 
@@ -278,13 +271,13 @@ def _change_queue_depth(db: sqlite3.Connection, before: str | None, after: str |
     """For every write that may bring a job into the queue or out of it: its status on both sides."""
     change = (after == JobStatus.QUEUED) - (before == JobStatus.QUEUED)
     if change:
-        db.execute(_SQL["change_queue_depth"], {"change": change})
+        db.execute(_SQL["change_queue_depth"], (change,))
 
 
 def _changes(
     db: sqlite3.Connection, caller_id: CallerId, after: int, limit: int, active_only: bool
 ) -> Sequence[Job | Tombstone]:
-    which = {"caller_id": caller_id, "after": after, "limit": limit}
+    which = (caller_id, after, limit)
     if active_only:
         return _jobs(db.execute(_SQL["changed_active_jobs"], which))
     jobs = _jobs(db.execute(_SQL["changed_jobs"], which))
@@ -295,17 +288,13 @@ def _changes(
 
 def _oldest_queued(db: sqlite3.Connection, model_names: Sequence[str], limit: int) -> list[Job]:
     """Model by model, since each has its own stretch of the index; together they would have to be sorted."""
-    jobs = [
-        job
-        for model in set(model_names)
-        for job in _jobs(db.execute(_SQL["claim_candidates"], {"model": model, "limit": limit}))
-    ]
+    jobs = [job for model in set(model_names) for job in _jobs(db.execute(_SQL["claim_candidates"], (model, limit)))]
     return sorted(jobs, key=lambda job: (job.created_at, job.id))[:limit]
 
 
-def _lease(db: sqlite3.Connection, claimed: Job, lease: Mapping[str, Column]) -> Job:
+def _lease(db: sqlite3.Connection, claimed: Job, worker_id: str, lease_until: int) -> Job:
     job = _move(db, claimed, before=JobStatus.QUEUED)
-    db.execute(_SQL["grant_lease"], {"id": job.id, **lease})
+    db.execute(_SQL["grant_lease"], (worker_id, lease_until, job.id))
     return job
 
 

@@ -1,5 +1,6 @@
 -- What SqliteJobStore asks. A position in a list is the pair (created_at, id), ranges of positions are half open:
--- [low, high). NULL for statuses, models or search does not narrow.
+-- [low, high). NULL for statuses, models or search does not narrow. Parameters are positional, which is faster, and named
+-- where one occurs more than once.
 
 -- name: forget_leases
 -- Whoever held them was the process that had the store before.
@@ -9,68 +10,64 @@ UPDATE jobs SET lease_until = 0 WHERE status = 'RUNNING';
 -- What decides whether a job is added: how long the queue is, and what the idempotency key stands for.
 SELECT queue_depth.jobs, idempotency.digest, idempotency.job_id, idempotency.used_at
 FROM queue_depth
-LEFT JOIN idempotency ON idempotency.caller_id = :caller_id AND idempotency.key = :key;
+LEFT JOIN idempotency ON idempotency.caller_id = ? AND idempotency.key = ?;
 
 -- name: insert_job
+-- The columns of JobColumns, in its order.
 INSERT INTO jobs (
     id, caller_id, revision, status, model, created_at, started_at, answered_at, finished_at,
     attempt, work, prompt_folded, data
-) VALUES (
-    :id, :caller_id, :revision, :status, :model, :created_at, :started_at, :answered_at, :finished_at,
-    :attempt, :work, :prompt_folded, :data
-);
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: keep_key
-INSERT INTO idempotency (caller_id, key, digest, job_id, used_at) VALUES (:caller_id, :key, :digest, :job_id, :used_at)
+INSERT INTO idempotency (caller_id, key, digest, job_id, used_at) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (caller_id, key) DO UPDATE
 SET digest = excluded.digest, job_id = excluded.job_id, used_at = excluded.used_at;
 
 -- name: change_queue_depth
-UPDATE queue_depth SET jobs = jobs + :change;
+UPDATE queue_depth SET jobs = jobs + ?;
 
 -- name: take_revision
 -- The caller's next revision is taken ...
-INSERT INTO callers (caller_id, revision) VALUES (:caller_id, 1)
+INSERT INTO callers (caller_id, revision) VALUES (?, 1)
 ON CONFLICT (caller_id) DO UPDATE SET revision = revision + 1;
 
 -- name: caller_revision
 -- ... and read: RETURNING would need SQLite 3.35, which some systems that are still in use do not have.
-SELECT revision FROM callers WHERE caller_id = :caller_id;
+SELECT revision FROM callers WHERE caller_id = ?;
 
 -- name: update_job
--- The lease goes on while the job runs. The progress in `data` is the latest from now on.
-UPDATE jobs SET
-    revision = :revision, status = :status, model = :model, created_at = :created_at, started_at = :started_at,
-    answered_at = :answered_at, finished_at = :finished_at, attempt = :attempt, work = :work,
-    prompt_folded = :prompt_folded, data = :data, progress = NULL,
-    worker_id = CASE WHEN :status = 'RUNNING' THEN worker_id END,
-    lease_until = CASE WHEN :status = 'RUNNING' THEN lease_until ELSE 0 END
-WHERE id = :id;
+-- The columns of JobColumns, in its order, then the ID. The progress in `data` is the latest from now on.
+UPDATE jobs SET (
+    id, caller_id, revision, status, model, created_at, started_at, answered_at, finished_at,
+    attempt, work, prompt_folded, data
+) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), progress = NULL
+WHERE id = ?;
 
 -- name: job_state
-SELECT caller_id, revision, status FROM jobs WHERE id = :id;
+SELECT caller_id, revision, status FROM jobs WHERE id = ?;
 
 -- name: job
-SELECT data, progress FROM jobs WHERE id = :id;
+SELECT data, progress FROM jobs WHERE id = ?;
 
 -- name: tombstone
-SELECT job_id, caller_id, revision, deleted_at FROM tombstones WHERE job_id = :id;
+SELECT job_id, caller_id, revision, deleted_at FROM tombstones WHERE job_id = ?;
 
 -- name: delete_job
-DELETE FROM jobs WHERE id = :id;
+DELETE FROM jobs WHERE id = ?;
 
 -- name: insert_tombstone
-INSERT INTO tombstones (job_id, caller_id, revision, deleted_at) VALUES (:job_id, :caller_id, :revision, :deleted_at);
+INSERT INTO tombstones (job_id, caller_id, revision, deleted_at) VALUES (?, ?, ?, ?);
 
 -- name: unpurged
 -- Those that wait longest first.
 SELECT job_id, caller_id, revision, deleted_at FROM tombstones
 WHERE purged = 0
 ORDER BY deleted_at, job_id
-LIMIT :limit;
+LIMIT ?;
 
 -- name: mark_purged
-UPDATE tombstones SET purged = 1 WHERE job_id = :id;
+UPDATE tombstones SET purged = 1 WHERE job_id = ?;
 
 -- name: newest_jobs
 -- Those next to the high end of the range, newest first.
@@ -114,21 +111,21 @@ SELECT EXISTS (
 
 -- name: changed_jobs
 SELECT data, progress FROM jobs
-WHERE caller_id = :caller_id AND revision > :after
+WHERE caller_id = ? AND revision > ?
 ORDER BY revision
-LIMIT :limit;
+LIMIT ?;
 
 -- name: changed_active_jobs
 SELECT data, progress FROM jobs
-WHERE caller_id = :caller_id AND revision > :after AND status IN ('QUEUED', 'RUNNING')
+WHERE caller_id = ? AND revision > ? AND status IN ('QUEUED', 'RUNNING')
 ORDER BY revision
-LIMIT :limit;
+LIMIT ?;
 
 -- name: changed_tombstones
 SELECT job_id, caller_id, revision, deleted_at FROM tombstones
-WHERE caller_id = :caller_id AND revision > :after
+WHERE caller_id = ? AND revision > ?
 ORDER BY revision
-LIMIT :limit;
+LIMIT ?;
 
 -- name: revisions
 SELECT id, revision FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))
@@ -138,28 +135,28 @@ SELECT job_id, revision FROM tombstones WHERE job_id IN (SELECT value FROM json_
 -- name: claim_candidates
 -- The oldest queued jobs of one model.
 SELECT data, progress FROM jobs
-WHERE status = 'QUEUED' AND model = :model
+WHERE status = 'QUEUED' AND model = ?
 ORDER BY created_at, id
-LIMIT :limit;
+LIMIT ?;
 
 -- name: grant_lease
-UPDATE jobs SET worker_id = :worker_id, lease_until = :lease_until WHERE id = :id;
+UPDATE jobs SET worker_id = ?, lease_until = ? WHERE id = ?;
 
 -- name: renew_lease
 -- Only for the claim that the worker holds.
-UPDATE jobs SET lease_until = :lease_until, progress = :progress
-WHERE id = :id AND status = 'RUNNING' AND attempt = :attempt AND worker_id = :worker_id;
+UPDATE jobs SET lease_until = ?, progress = ?
+WHERE id = ? AND status = 'RUNNING' AND attempt = ? AND worker_id = ?;
 
 -- name: lost_leases
 -- Those that are lost longest first.
 SELECT data, progress FROM jobs
-WHERE status = 'RUNNING' AND lease_until <= :now
+WHERE status = 'RUNNING' AND lease_until <= ?
 ORDER BY lease_until
-LIMIT :limit;
+LIMIT ?;
 
 -- name: jobs_ahead
 SELECT count(*) FROM jobs
-WHERE status = 'QUEUED' AND model = :model AND (created_at, id) < (:created_at, :id);
+WHERE status = 'QUEUED' AND model = ? AND (created_at, id) < (?, ?);
 
 -- name: orphans
 -- From model to model in the index, since looking at every queued job would take long when there are many.
@@ -172,11 +169,11 @@ WITH RECURSIVE queued_models (model) AS (
 )
 SELECT data, progress FROM jobs
 WHERE status = 'QUEUED'
-    AND model IN (SELECT model FROM queued_models WHERE model NOT IN (SELECT value FROM json_each(:models)))
-LIMIT :limit;
+    AND model IN (SELECT model FROM queued_models WHERE model NOT IN (SELECT value FROM json_each(?)))
+LIMIT ?;
 
 -- name: recent_work
 SELECT work, started_at, answered_at, finished_at FROM jobs
-WHERE status = 'SUCCEEDED' AND model = :model
+WHERE status = 'SUCCEEDED' AND model = ?
 ORDER BY finished_at DESC
-LIMIT :limit;
+LIMIT ?;

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from graphql_api.adapters.job_store.rows import Column, job_of, list_column, microseconds
+from graphql_api.adapters.job_store.rows import job_of, list_column, microseconds
 from graphql_api.adapters.sql import load_sql
 from graphql_api.domain.ids import CallerId
 from graphql_api.domain.job import Job
@@ -15,6 +16,7 @@ from graphql_api.ports import JobPage, JobPosition, JobQuery, PageRequest
 _SQL = load_sql("graphql_api.adapters.job_store", "sqlite.sql")
 
 _Position = tuple[int, str]
+_Column = str | int | None
 _OLDEST: _Position = (-(2**63), "")
 _NEWEST: _Position = (2**63 - 1, "")
 
@@ -86,15 +88,24 @@ def _next(position: _Position) -> _Position:
     return created_at, job_id + "\0"
 
 
-def _bounds(part: _Range) -> dict[str, Column]:
+def _bounds(part: _Range) -> dict[str, _Column]:
     (low_at, low_id), (high_at, high_id) = part.low, part.high
     return {"low_at": low_at, "low_id": low_id, "high_at": high_at, "high_id": high_id}
 
 
-def _filters(caller_id: CallerId, query: JobQuery) -> dict[str, Column]:
+_NEVER_STORED = re.compile("[\0\ud800-\udfff]")
+"""What no prompt and no name of a model holds, and what SQLite cannot be asked for."""
+
+
+def _filters(caller_id: CallerId, query: JobQuery) -> dict[str, _Column]:
+    models = [name for name in query.model_names if not _NEVER_STORED.search(name)]
     return {
         "caller_id": caller_id,
         "statuses": list_column(query.statuses) if query.statuses else None,
-        "models": list_column(query.model_names) if query.model_names else None,
-        "search": None if query.search is None else query.search.casefold(),
+        "models": list_column(models) if query.model_names else None,
+        "search": None if query.search is None else _folded(query.search),
     }
+
+
+def _folded(search: str) -> str:
+    return "\0" if _NEVER_STORED.search(search) else search.casefold()

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from graphql_api.adapters.model_endpoint.sketch.prompt_reading import read_prompt
 from graphql_api.adapters.model_endpoint.sketch.renderer import Canvas, Sketch, draw
 
 Pixels = NDArray[np.uint8]
@@ -21,9 +22,9 @@ Pixels = NDArray[np.uint8]
 OCEAN = Sketch(
     prompt="a calm ocean by day",
     negative_prompt=None,
-    width=128,
-    height=128,
-    steps=20,
+    width=96,
+    height=96,
+    steps=12,
     guidance_scale=7.5,
     seed=7,
 )
@@ -112,17 +113,13 @@ def test_pencil_is_nearly_grey() -> None:
 
 
 def test_pixel_art_has_few_colours() -> None:
-    pixels = picture("pixel art castle", steps=50, width=256, height=256)
+    pixels = picture("pixel art castle", steps=20)
     coarse = (pixels >> 4).reshape(-1, 3)
 
-    assert len(np.unique(coarse, axis=0)) < len(
-        np.unique((picture("castle", steps=50, width=256, height=256) >> 4).reshape(-1, 3), axis=0)
-    )
+    assert len(np.unique(coarse, axis=0)) < len(np.unique((picture("castle", steps=20) >> 4).reshape(-1, 3), axis=0))
 
 
 def test_plural_and_capitals_name_the_same_subject() -> None:
-    from graphql_api.adapters.model_endpoint.sketch.prompt_reading import read_prompt
-
     assert read_prompt("MOUNTAINS, Cities and wolves", None).subjects == {"mountain", "city"}
 
 
@@ -211,8 +208,6 @@ def test_negative_people_empty_the_portrait(negative: str) -> None:
 
 
 def test_without_inside_the_prompt_is_a_negative() -> None:
-    from graphql_api.adapters.model_endpoint.sketch.prompt_reading import read_prompt
-
     scene = read_prompt("a forest without fog, no people", None)
 
     assert scene.subjects == {"forest"}
@@ -225,9 +220,7 @@ def test_the_negative_prompt_is_ignored_when_guidance_is_off() -> None:
     assert np.array_equal(last(off).pixels(), last(replace(off, negative_prompt="ocean, blue, day")).pixels())
 
 
-@pytest.mark.parametrize(
-    ("width", "height"), [(8, 8), (64, 64), (72, 200), (1536, 8), (8, 1536), (1536, 64), (512, 136), (136, 512)]
-)
+@pytest.mark.parametrize(("width", "height"), [(8, 8), (64, 64), (72, 200), (1536, 8), (8, 1536), (512, 136)])
 def test_any_size_in_eights_is_drawn_at_that_size(width: int, height: int) -> None:
     canvas = last(replace(OCEAN, prompt="city by a lake with flowers", width=width, height=height, steps=6))
 
@@ -246,14 +239,14 @@ def test_previews_keep_the_shape_of_the_picture() -> None:
 @pytest.mark.parametrize(
     "medium", ["pencil", "watercolor", "oil", "pixel art", "ink wash", "neon", "noir", "sepia", "poster"]
 )
-@pytest.mark.parametrize("subject", ["castle in autumn", "portrait of an old king", "storm at sea with lightning"])
-def test_every_medium_marks_every_subject(medium: str, subject: str) -> None:
+def test_every_medium_leaves_its_marks(medium: str) -> None:
+    subject = "castle in autumn"
     sketch = replace(OCEAN, width=72, height=64, steps=10)
 
     assert distance(picture(f"{subject}, {medium}", sketch), picture(subject, sketch)) > 4
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     prompt=st.text(st.characters(), max_size=60),
     negative=st.none() | st.text(max_size=20),

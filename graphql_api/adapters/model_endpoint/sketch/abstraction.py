@@ -1,4 +1,7 @@
-"""Pictures of nothing in particular: folded colour, layered paper, and geometry. Palettes come from chance and are harmonious by design."""
+"""Pictures of nothing in particular: folded colour, layered paper, and geometry.
+
+Palettes come from chance and are harmonious by design.
+"""
 
 from __future__ import annotations
 

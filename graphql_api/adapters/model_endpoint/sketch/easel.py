@@ -24,7 +24,7 @@ class Easel:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._scale = frame.pixels_per_unit * _FINER
-        self._image = Image.new("RGBA", (frame.width * _FINER, frame.height * _FINER))
+        self._image = Image.new("RGBX", (frame.width * _FINER, frame.height * _FINER))
         self._draw = ImageDraw.Draw(self._image)
 
     def polygon(self, points: Iterable[Point], colour: Colour) -> None:
@@ -32,7 +32,7 @@ class Easel:
         self._draw.polygon([(x * scale, y * scale) for x, y in points], fill=_ink(colour))
 
     def polygons(self, points: NDArray[np.floating[Any]], colours: NDArray[np.floating[Any]]) -> None:
-        """Many polygons of equally many corners, in order. `points` has shape (count, corners, 2), `colours` (count, 3)."""
+        """Polygons of equally many corners, in order: `points` (count, corners, 2), `colours` (count, 3)."""
         placed = (points * self._scale).reshape(len(points), -1).tolist()
         inks = np.full((len(colours), 4), 255, dtype=np.uint8)
         inks[:, :3] = np.clip(colours * 255 + 0.5, 0, 255)
@@ -65,7 +65,9 @@ class Easel:
     def hang(self, paint: Paint, opacity: Field | float = 1.0) -> None:
         """Lay the shapes over `paint`, in place."""
         planes = self._planes()
-        # The empty easel is transparent black and shapes are opaque, so averaging leaves colours multiplied by their coverage.
+        # The fourth channel is coverage, but Pillow is not told so (RGBX): it would undo what the next line relies on.
+        # The empty easel is transparent black and shapes are opaque, so averaging leaves colours multiplied by their
+        # coverage.
         keep = 1 - planes[3] * opacity
         for plane, shape in zip(paint, planes, strict=False):
             plane *= keep
@@ -73,8 +75,8 @@ class Easel:
 
     def coverage(self) -> Field:
         """How much of each pixel the shapes cover, 0 to 1."""
-        alpha = self._image.getchannel("A").reduce(_FINER)
-        return as_field(np.asarray(alpha)) * np.float32(1 / 255)
+        coverage: Field = self._planes()[3]
+        return coverage
 
     def _planes(self) -> Paint:
         pixels = np.asarray(self._image.reduce(_FINER))

@@ -1,11 +1,11 @@
 """Where a picture is drawn: its size in pixels, its size in scene units, and its sources of chance.
 
-Scene units do not depend on the resolution: the short side of the picture is 1, rows grow downward. The same scene can therefore be drawn
-at a quarter of the size first and at full size later, and stays the same scene.
+Scene units do not depend on the resolution: the short side of the picture is 1, rows grow downward. The same scene
+can therefore be drawn at a quarter of the size first and at full size later, and stays the same scene.
 
-Bytes must not depend on the machine, so everything in this package keeps to operations that IEEE 754 rounds exactly (add, multiply, divide,
-square root, compare), to tables, and to Pillow's C code. No BLAS and no vectorized transcendental functions: their results differ by CPU.
-"""
+Bytes must not depend on the machine, so everything in this package keeps to operations that IEEE 754 rounds exactly
+(add, multiply, divide, square root, compare), to tables, and to Pillow's C code. No BLAS and no vectorized
+transcendental functions: their results differ by CPU."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def paint_forest(paint: Paint, frame: Frame, light: Light, line: float, *, fog: 
             + (frame.tall - line) * (0.02 + 0.86 * near * near)
             + 0.03 * profile(frame, f"rise {row}", cells=1.2, octaves=3)
         )
-        air = (1 - near) ** 1.3 * (0.62 + 0.3 * fog) * (0.7 if light.is_night else 1.0)
+        air = (1 - near) ** 1.3 * (0.62 + 0.3 * fog) * (0.55 if light.is_night else 1.0)
         dark = mixed(light.leaf, light.shadow, 0.25 + 0.55 * near)
         if is_snowy:
             dark = mixed(dark, (0.8, 0.86, 0.94), 0.28)
@@ -49,6 +49,17 @@ def paint_forest(paint: Paint, frame: Frame, light: Light, line: float, *, fog: 
             for tone, mist in zip(tint, light.haze, strict=True)
         ]
         cover(paint, colours, mask)
+        if is_snowy:
+            drift = mixed(
+                mixed(
+                    (0.86, 0.94, 1.0) if not light.is_night else (0.5, 0.68, 0.98),
+                    light.shadow,
+                    0.4 if light.is_night else 0.1,
+                ),
+                light.haze,
+                air * 0.8,
+            )
+            cover(paint, drift, _below(frame, ground))
 
 
 def _below(frame: Frame, ground: Field) -> Field:
@@ -83,7 +94,7 @@ def conifer(rng: np.random.Generator, across: float, foot: float, height: float)
             (across - reach * 0.42, down - height * 0.004),
         ]
     trunk = height * 0.014
-    return right + [(across + trunk, foot), (across - trunk, foot)] + left[::-1]
+    return [*right, (across + trunk, foot), (across - trunk, foot), *left[::-1]]
 
 
 def paint_grove(paint: Paint, frame: Frame, light: Light, line: float, leaves: Sequence[Colour]) -> None:
@@ -99,7 +110,7 @@ def paint_grove(paint: Paint, frame: Frame, light: Light, line: float, leaves: S
             size = 0.16 + 0.82 * near
             across = vanish + side * (0.045 + 0.6 * near * max(frame.wide, 0.8) + float(rng.uniform(0, 0.05)))
             foot = line + (frame.tall - line) * 0.72 * near**1.1
-            _stand_tree(easel, rng, (across, foot), size, light, leaves, air, dabs=int(200 + 520 * near))
+            _stand_tree(easel, rng, (across, foot), size, light, leaves, air, dabs=int(260 + 700 * near))
         easel.hang(paint)
     _paint_shafts(paint, frame, light)
 
@@ -126,15 +137,12 @@ def _stand_tree(
     bark = mixed(mixed(light.shadow, rgb("2c1c12"), 0.7), light.haze, air * 0.75)
     _grow_branches(easel, rng, foot, size, bark)
     crown = (foot[0], foot[1] - size * 0.68)
-    clumps = rng.normal(0, 1, (18, 2)) * (size * 0.19, size * 0.13)
+    clumps = np.clip(rng.normal(0, 1, (22, 2)), -1.7, 1.7) * (size * 0.19, size * 0.13)
     owner = rng.integers(0, len(clumps), dabs)
     places = clumps[owner] + rng.normal(0, 1, (dabs, 2)) * (size * 0.075, size * 0.055)
     tones = rng.integers(0, len(leaves), dabs)
-    radius = rng.uniform(0.007, 0.016, dabs) * size
+    radius = rng.uniform(0.007, 0.017, dabs) * size
     turn = rng.integers(0, len(_LEAF_TURNS), dabs)
-    for i, (x, y) in enumerate(clumps.tolist()):
-        deep = mixed(scaled(leaves[i % len(leaves)], 0.42), light.haze, air)
-        easel.ellipse((crown[0] + x, crown[1] + y + size * 0.02), size * 0.09, size * 0.07, deep)
     # Low leaves first and darker, so that the crown is lit from above; each clump has its own shade underneath.
     high = np.clip(0.5 - places[:, 1] / (size * 0.5) - (places - clumps[owner])[:, 1] / (size * 0.2), 0, 1)
     bright = 0.34 + 0.72 * high * (0.4 + 0.6 * light.strength) + rng.normal(0, 0.07, dabs)
@@ -160,10 +168,16 @@ def _grow_branches(easel: Easel, rng: np.random.Generator, foot: Point, size: fl
     width = 0.024 * size
     fork = (x + lean, y - size * 0.46)
     easel.polygon(
-        [(x - width * 1.9, y), (x - width, y - size * 0.12), (fork[0] - width * 0.7, fork[1]), (fork[0] + width * 0.7, fork[1]),
-         (x + width, y - size * 0.12), (x + width * 1.9, y)],
+        [
+            (x - width * 1.9, y),
+            (x - width, y - size * 0.12),
+            (fork[0] - width * 0.7, fork[1]),
+            (fork[0] + width * 0.7, fork[1]),
+            (x + width, y - size * 0.12),
+            (x + width * 1.9, y),
+        ],
         bark,
-    )  # fmt: skip
+    )
     for _ in range(6):
         tip = (fork[0] + float(rng.uniform(-0.3, 0.3)) * size, fork[1] - float(rng.uniform(0.14, 0.36)) * size)
         bend = (fork[0] + (tip[0] - fork[0]) * 0.35, fork[1] + (tip[1] - fork[1]) * 0.6)

@@ -11,7 +11,7 @@ from graphql_api.adapters.model_endpoint.sketch.prompt_reading import SceneDescr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Light:
-    """`sky` runs from zenith to horizon. `sun_height` is above the horizon in scene units; `strength` of direct light, 0 to 1."""
+    """`sky` runs from zenith to horizon, `sun_height` is in scene units above it, `strength` of direct light 0 to 1."""
 
     name: str
     sky: tuple[Colour, ...]
@@ -81,7 +81,7 @@ _OPEN_CHOICE = ("day", "golden", "dawn", "sunset")
 
 
 def choose_light(scene: SceneDescription, frame: Frame) -> Light:
-    """The light that the words name, else one that suits the subject, else one by chance; never one the negative prompt names."""
+    """What the words name, else what suits the subject, else chance; never what the negative prompt names."""
     name = _named(scene) or _suitable(scene) or str(frame.random("light").choice(_OPEN_CHOICE))
     if name in scene.unwanted:
         name = next(
@@ -89,7 +89,7 @@ def choose_light(scene: SceneDescription, frame: Frame) -> Light:
         )
     light = LIGHTS[name]
     if scene.has("aurora"):
-        light = replace(light, sun=rgb("c0ffe4"), haze=rgb("2c6a74"), strength=0.8)
+        light = replace(light, sun=rgb("c0ffe4"), haze=rgb("346c84"), strength=0.85)
     jitter = frame.random("sun height").uniform(0.8, 1.2)
     return replace(light, sun_height=light.sun_height * float(jitter))
 

@@ -1,4 +1,4 @@
-"""Media: what the picture is made with. Each takes a finished scene and gives it the marks of a pencil, a brush, a screen."""
+"""Media: each takes a finished scene and gives it the marks of a pencil, a brush, a press or a screen."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def _levelled(tone: Field, low: float = 3.0, high: float = 97.0) -> Field:
 
 def _pencil(paint: Paint, frame: Frame) -> Paint:
     """Graphite on paper: three directions of hatching by tone, smudged shade below, contours on top."""
-    tone = _levelled(luminance(paint), 1, 99) * np.float32(0.96)
+    tone = _levelled(luminance(paint), 1, 99)
+    tone = tone * (np.float32(1.5) - np.float32(0.54) * tone)
     scale = 1 / _unit_pixels(frame)
     soft = blurred(tone, 2.2 / scale)
     texture = tile(frame.random("graphite"), cells=230, size=512, octaves=2, gain=0.6)
@@ -60,9 +61,9 @@ def _pencil(paint: Paint, frame: Frame) -> Paint:
     for turn, (along, aside) in enumerate(((0.707, 0.707), (0.94, -0.34), (0.26, 0.97))):
         length = (columns * np.float32(along) - rows * np.float32(aside)) * np.float32(46)
         thick = (columns * np.float32(aside) + rows * np.float32(along)) * np.float32(1000)
-        lines = sample(texture, thick + np.float32(90 * turn), length + np.float32(70 * turn))
+        lines = sample(texture, as_field(thick + 90 * turn), as_field(length + 70 * turn))
         dark = smoothstep(0.86 - 0.24 * turn, 0.18 - 0.14 * turn, soft)
-        ink += smoothstep(1.1, -1.1, lines + (1 - dark) * np.float32(1.1) - np.float32(0.1)) * dark * np.float32(0.36)
+        ink += smoothstep(1.1, -1.1, lines + (1 - dark) * np.float32(1.1) - np.float32(0.1)) * dark * np.float32(0.33)
     grain = fbm(frame, "tooth", cells=150, octaves=2, gain=0.8)
     contour = smoothstep(0.05, 0.3, _edges(soft, frame, 2.5)) * (np.float32(0.75) + grain * np.float32(0.4))
     ink = unit(ink * (1 + grain * np.float32(0.4)) + contour * np.float32(0.6))
@@ -215,7 +216,7 @@ def _ink(paint: Paint, frame: Frame) -> Paint:
     bleed = [fbm(frame, f"ink {axis}", cells=7, octaves=5, gain=0.6) for axis in "yx"]
     down = np.arange(frame.height, dtype=np.float32)[:, None] + bleed[0] * np.float32(9 * pixels)
     across = np.arange(frame.width, dtype=np.float32)[None, :] + bleed[1] * np.float32(9 * pixels)
-    tone = sample(blurred(_levelled(luminance(paint), 1, 72), 2.5 * pixels), down, across)
+    tone = sample(blurred(_levelled(luminance(paint), 1, 72), 2.5 * pixels), as_field(down), as_field(across))
     dark = (1 - tone) * (np.float32(0.45) + np.float32(0.4) * (1 - tone))
     washes = _washes(dark, bleed[1])
     rims = unit((washes - blurred(washes, 8 * pixels)) * np.float32(1.1))

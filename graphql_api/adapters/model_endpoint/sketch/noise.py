@@ -1,4 +1,4 @@
-"""Fields of chance and the few curves that shape them. Everything here is float32 and free of transcendental functions."""
+"""Fields of chance and the few curves that shape them, in float32 and without transcendental functions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def blurred(field: Field, radius: float) -> Field:
 def fbm(
     frame: Frame, name: str, *, cells: float, octaves: int, gain: float = 0.5, stretch: tuple[float, float] = (1.0, 1.0)
 ) -> Field:
-    """Fractal noise, about -1 to 1. `cells` per scene unit in the coarsest octave, divided by `stretch` (down, across)."""
+    """Fractal noise, about -1 to 1; `cells` per scene unit in its coarsest octave, over `stretch` (down, across)."""
     return _octaves(
         frame.random(name),
         coarse=(_cells(cells * frame.tall / stretch[0]), _cells(cells * frame.wide / stretch[1])),
@@ -48,6 +48,11 @@ def tile(rng: np.random.Generator, *, cells: int, size: int, octaves: int, gain:
     return _octaves(rng, coarse=(cells, cells), size=(size, size), octaves=octaves, gain=gain)
 
 
+def shared_tile(frame: Frame) -> Field:
+    """The tile of 512 x 512 that clouds, gases and waves all look into."""
+    return tile(frame.random("tile"), cells=8, size=512, octaves=6, gain=0.52)
+
+
 def _cells(count: float) -> int:
     return max(math.ceil(count), 2)
 
@@ -55,7 +60,8 @@ def _cells(count: float) -> int:
 def _octaves(
     rng: np.random.Generator, *, coarse: tuple[int, int], size: tuple[int, int], octaves: int, gain: float
 ) -> Field:
-    # Each octave is added at its own resolution and enlarged with the rest, so the whole costs little more than its last enlargement.
+    # Each octave is added at its own resolution and enlarged with the rest, so the whole costs little more than its
+    # last enlargement.
     high, wide = coarse
     field = as_field(rng.random((high, wide), dtype=np.float32) * 2 - 1)
     weight, power = 1.0, 1.0
@@ -99,7 +105,7 @@ def sample(texture: Field, down: Field, across: Field) -> Field:
 def _mirrored(position: Field, size: int) -> Field:
     span = np.float32(size - 1.01)
     folded: Field = position - np.floor(position / (2 * span)) * (2 * span)
-    return np.clip(span - np.abs(folded - span), np.float32(0), span)
+    return as_field(np.clip(span - np.abs(folded - span), np.float32(0), span))
 
 
 def _between(a: Field, b: Field, t: Field) -> Field:

@@ -1,11 +1,13 @@
 """From words to what is to be drawn.
 
-The prompt is split into words; known words and phrases, in singular or plural, name subjects, light, details, media and colours. Unknown
-words are not lost: the whole text is part of the key of chance, so it changes composition, palette and texture.
+The prompt is split into words; known words and phrases, in singular or plural, name subjects, light, details, media
+and colours. Unknown words are not lost: the whole text is part of the key of chance, so it changes composition,
+palette and texture.
 
-The negative prompt removes: a subject, detail, medium or light it names is not drawn (light falls back to another), a colour it names is taken
-out of the finished picture. "no fog" and "without people" inside the prompt do the same. It never reshuffles what remains, and it is ignored
-when guidance is off (`guidance_scale <= 1`), as in the JumpStart contract.
+The negative prompt removes: a subject, detail, medium or light it names is not drawn (light falls back to another), a
+colour it names is taken out of the finished picture. "no fog" and "without people" inside the prompt do the same. It
+never reshuffles what remains, and it is ignored when guidance is off (`guidance_scale <= 1`), as in the JumpStart
+contract.
 """
 
 from __future__ import annotations

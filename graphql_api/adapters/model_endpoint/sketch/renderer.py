@@ -1,7 +1,7 @@
 """The sampler: how a picture comes about in `steps` steps.
 
-It is not a diffusion model, but it behaves like one from outside. Over n steps the picture is drawn three times, at a quarter, a half and
-the full size; each size has its share of the steps:
+It is not a diffusion model, but it behaves like one from outside. Over n steps the picture is drawn three times, at a
+quarter, a half and the full size; each size has its share of the steps:
 
 | share of the steps | size | what happens |
 |---|---|---|
@@ -9,10 +9,11 @@ the full size; each size has its share of the steps:
 | next 30 % | 1/2 | forms get their edges |
 | last 30 % | 1/1 | texture, marks of the medium, and the last of the noise goes |
 
-Each step moves the estimate a fixed part of the way to the picture of its size (`_RATE`), so what is missing shrinks geometrically within a
-size, and the noise laid over it falls as sigma(k, n) = 0.85 * (1 - k / n) ^ 2 + 0.16 / n. A job of 50 steps gets 15 steps at full size, which leave
-less than one grey level between it and the scene. A job of 4 gets one: it stays softer, and a little noise stays in it. With fewer than three steps
-some sizes are never reached. The pixels of step n of n are exactly what the sampler reached; nothing is finished behind its back.
+Each step moves the estimate a fixed part of the way to the picture of its size (`_RATE`), so what is missing shrinks
+geometrically within a size, and the noise laid over it falls as sigma(k, n) = 0.85 * (1 - k / n) ^ 2 + 0.16 / n. A
+job of 50 steps gets 15 steps at full size, which leave less than one grey level between it and the scene. A job of 4
+gets one: it stays softer, and a little noise stays in it. With fewer than three steps some sizes are never reached.
+The pixels of step n of n are exactly what the sampler reached; nothing is finished behind its back.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ Pixels: TypeAlias = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sketch:
-    """What to draw. `width` and `height` are multiples of 8 from 8 up, `steps` at least 1, `seed` from 0 to 2**32 - 1."""
+    """What to draw: `width` and `height` multiples of 8, `steps` from 1, `seed` from 0 to 2**32 - 1."""
 
     prompt: str
     negative_prompt: str | None

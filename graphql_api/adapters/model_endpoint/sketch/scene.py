@@ -1,16 +1,4 @@
-"""Composition: which elements a description calls for, in which order they are painted, and how the whole is graded.
-
-Guidance (`guidance_scale`, 7.5 by default) says how much the words weigh against the seed's own free abstraction:
-
-| scale | effect |
-|---|---|
-| 0 | the seed's abstraction alone; the words choose only chance |
-| below 7.5 | the scene dissolves into the abstraction, in patches, the more the lower |
-| 7.5 | the scene as described |
-| above 7.5, to 30 | contrast and saturation rise, as an over-guided diffusion model's do |
-
-At 1 and below guidance counts as off, and the negative prompt is ignored.
-"""
+"""Composition: which elements a description calls for, in which order they are painted, and how the whole is graded."""
 
 from __future__ import annotations
 
@@ -19,16 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from graphql_api.adapters.model_endpoint.sketch import abstraction, built, figures, growth, sky, terrain, water
-from graphql_api.adapters.model_endpoint.sketch.colour import Colour, dim, excess, glow, luminance, mixed, oklch, rgb
+from graphql_api.adapters.model_endpoint.sketch import abstraction, built, figures, growth, sky, terrain, water, weather
+from graphql_api.adapters.model_endpoint.sketch.colour import Colour
 from graphql_api.adapters.model_endpoint.sketch.frame import Frame, Paint
+from graphql_api.adapters.model_endpoint.sketch.grade import grade, guided, remove_colours, tint
+from graphql_api.adapters.model_endpoint.sketch.landforms import land_of
 from graphql_api.adapters.model_endpoint.sketch.light import Light, choose_light
 from graphql_api.adapters.model_endpoint.sketch.medium import apply_medium
-from graphql_api.adapters.model_endpoint.sketch.noise import bell, blurred, fbm, resized, smoothstep, unit
 from graphql_api.adapters.model_endpoint.sketch.prompt_reading import SceneDescription
-
-DEFAULT_GUIDANCE = 7.5
-_HIGHEST_GUIDANCE = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +44,12 @@ def paint_scene(frame: Frame, scene: SceneDescription, guidance_scale: float) ->
     paint = frame.blank()
     if guidance_scale > 0:
         _paint_subject(paint, frame, scene, hue)
-        _tint(paint, scene.colours)
-        _grade(paint, frame)
+        tint(paint, scene.colours)
+        grade(paint, frame)
         for medium in scene.media:
             paint = apply_medium(paint, frame, medium)
-    paint = _guided(paint, frame, guidance_scale)
-    _remove_colours(paint, scene)
+    paint = guided(paint, frame, guidance_scale)
+    remove_colours(paint, scene.unwanted_colours)
     return np.clip(paint, 0, 1, out=paint)
 
 
@@ -180,46 +166,18 @@ def _paint_far(paint: Paint, stage: _Stage) -> None:
     frame, scene, light = stage.frame, stage.scene, stage.light
     for name in ("mountain", "desert", "hill"):
         if scene.has(name):
-            terrain.paint_land(paint, frame, light, _land(name, scene, light, stage), stage.horizon, stage.sun)
+            terrain.paint_land(paint, frame, light, land_of(name, scene, light, frame), stage.horizon, stage.sun)
             break
     else:
         if scene.has("lake", "river", "flower", "path", "castle", "house"):
             far = "hill" if scene.has("flower", "path", "castle", "house") else "mountain"
             if far not in scene.unwanted:
-                terrain.paint_land(paint, frame, light, _land(far, scene, light, stage), stage.horizon, stage.sun)
+                terrain.paint_land(paint, frame, light, land_of(far, scene, light, frame), stage.horizon, stage.sun)
     if scene.has("city"):
         line = stage.horizon + 0.09
         built.paint_city(paint, frame, light, line, is_neon=light.name == "neon" or "neon" in scene.media)
         if not scene.has("sea", "lake", "river"):
             water.paint_wet_ground(paint, frame, light, line)
-
-
-def _land(name: str, scene: SceneDescription, light: Light, stage: _Stage) -> terrain.Land:
-    is_snowy = scene.has("snow")
-    meadow = (
-        mixed(light.leaf, rgb("5c8a38"), 0.3),
-        mixed(light.land, rgb("8ca050"), 0.3),
-        mixed(light.land, rgb("a09868"), 0.4),
-    )
-    if scene.has("autumn"):
-        meadow = (rgb("7c4a20"), rgb("b87028"), rgb("c89848"))
-    snow = (rgb("c8d4e4"), rgb("dce6f0"), rgb("f4f8fc"))
-    water_start = 7.0 if scene.has("lake", "river", "sea") else 0.0
-    if name == "mountain":
-        return terrain.Land(
-            height=8.5 if stage.frame.tall < 1.4 else 11.0, start=7.0 + water_start * 0.3, end=25.0, feature=17.0, ridged=0.8, rough=0.42,
-            colours=snow if is_snowy else (*meadow[:2], rgb("6c6660"), rgb("8a847c")), steep=rgb("5a6070") if is_snowy else rgb("4a4a52"),
-            snow_line=0.1 if is_snowy else 0.5, haze_distance=26.0 if not scene.has("fog") else 11.0, far=50.0, near_texture=0.1 if is_snowy else 0.25,
-        )  # fmt: skip
-    if name == "desert":
-        return terrain.Land(
-            height=2.3, start=1.0, end=12.0, feature=9.0, ridged=0.85, rough=0.0, colours=(rgb("b8783c"), rgb("d89a54"), rgb("f0bc74")),
-            steep=rgb("c88448"), haze_distance=30.0, far=46.0, near_texture=0.05, octaves=2, crest=0.07,
-        )  # fmt: skip
-    return terrain.Land(
-        height=2.6, start=2.2 + water_start * 0.6, end=20.0, feature=12.0, ridged=0.12, rough=0.14, colours=snow if is_snowy else meadow,
-        steep=meadow[0] if not is_snowy else snow[0], snow_line=0.0 if is_snowy else None, haze_distance=20.0, far=42.0,
-    )  # fmt: skip
 
 
 def _paint_waters(paint: Paint, stage: _Stage) -> None:
@@ -267,7 +225,9 @@ def _paint_near(paint: Paint, stage: _Stage) -> None:
     elif scene.has("tree"):
         growth.paint_lone_tree(paint, frame, light, stage.horizon + 0.05, stage.leaves)
     if scene.has("house"):
-        built.paint_house(paint, frame, light, stage.horizon + 0.03, is_snowy=scene.has("snow"))
+        built.paint_house(
+            paint, frame, light, stage.horizon + (0.2 if scene.has("forest") else 0.03), is_snowy=scene.has("snow")
+        )
     if scene.has("boat"):
         built.paint_boat(paint, frame, light, stage.horizon + (0.12 if has_water and not scene.has("sea") else 0.02))
     _paint_life(paint, stage)
@@ -287,118 +247,10 @@ def _paint_life(paint: Paint, stage: _Stage) -> None:
 def _paint_weather(paint: Paint, stage: _Stage) -> None:
     frame, scene, light = stage.frame, stage.scene, stage.light
     if scene.has("fog") and not scene.has("forest"):
-        bank = fbm(frame, "fog bank", cells=1.6, octaves=5, stretch=(0.6, 2.2)) * np.float32(0.3)
-        lie = bell((frame.rows - np.float32(stage.horizon + 0.04)) * np.float32(4.5))
-        mist = unit(lie * (np.float32(0.8) + bank))
-        for plane, value in zip(paint, light.haze, strict=True):
-            plane += (np.float32(value) - plane) * mist
+        weather.paint_fog(paint, frame, light, stage.horizon + 0.04)
     if scene.has("lightning"):
-        _paint_lightning(paint, stage)
+        weather.paint_lightning(paint, frame, stage.horizon)
     if scene.has("rain"):
-        _paint_rain(paint, stage)
+        weather.paint_rain(paint, frame, light)
     if scene.has("snowfall"):
-        _paint_snowfall(paint, frame)
-
-
-def _paint_lightning(paint: Paint, stage: _Stage) -> None:
-    from graphql_api.adapters.model_endpoint.sketch.easel import Easel
-
-    frame, rng = stage.frame, stage.frame.random("bolt")
-    x, y = frame.wide * float(rng.uniform(0.25, 0.75)), 0.0
-    points = [(x, y)]
-    while y < stage.horizon:
-        x, y = x + float(rng.normal(0, 0.028)), y + float(rng.uniform(0.015, 0.05))
-        points.append((x, y))
-    easel = Easel(frame)
-    easel.line(points, 0.006, (1.0, 1.0, 1.0))
-    fork = points[len(points) // 3]
-    easel.line(
-        [fork, *[(fork[0] + 0.03 * i + float(rng.normal(0, 0.012)), fork[1] + 0.035 * i) for i in range(1, 7)]],
-        0.003,
-        (1, 1, 1),
-    )
-    bolt = easel.coverage()
-    glow(paint, rgb("b8c4ff"), unit(blurred(bolt, 0.05 * frame.pixels_per_unit) * np.float32(3)) * np.float32(0.7))
-    glow(paint, (1.0, 1.0, 1.0), bolt)
-
-
-def _paint_rain(paint: Paint, stage: _Stage) -> None:
-    frame = stage.frame
-    streaks = fbm(frame, "rain", cells=420, octaves=1, stretch=(22.0, 1.0))
-    slanted = fbm(frame, "gusts", cells=2, octaves=3)
-    glow(
-        paint,
-        mixed(stage.light.haze, (1, 1, 1), 0.5),
-        smoothstep(0.5, 1.25, streaks + slanted * 0.25) * np.float32(0.26),
-    )
-
-
-def _paint_snowfall(paint: Paint, frame: Frame) -> None:
-    from graphql_api.adapters.model_endpoint.sketch.easel import Easel
-
-    rng = frame.random("snowfall")
-    easel = Easel(frame)
-    for _ in range(int(260 * min(frame.wide * frame.tall, 3))):
-        size = 0.0012 + 0.0042 * float(rng.random()) ** 3
-        easel.ellipse((float(rng.uniform(0, frame.wide)), float(rng.uniform(0, frame.tall))), size, size, (1, 1, 1))
-    easel.hang(paint, 0.7)
-
-
-def _tint(paint: Paint, colours: Sequence[str]) -> None:
-    """Colour words lean the whole picture toward their hue, keeping light and dark."""
-    for name in colours:
-        tone = luminance(paint)
-        red, green, blue = oklch(0.7, 0.16, abstraction.HUES[name])
-        weight = 0.299 * red + 0.587 * green + 0.114 * blue
-        for plane, value in zip(paint, (red, green, blue), strict=True):
-            plane += (tone * np.float32(value / weight) - plane) * np.float32(0.42)
-
-
-def _grade(paint: Paint, frame: Frame) -> None:
-    """Bloom around lights, a gentle shoulder and toe, and a vignette: what a lens and a lab would add."""
-    high, wide = max(frame.height // 12, 1), max(frame.width // 12, 1)
-    small = [np.maximum(resized(plane, high, wide) - np.float32(0.62), np.float32(0)) for plane in paint]
-    for plane, light in zip(paint, small, strict=True):
-        bloom = resized(resized(light, max(high // 3, 1), max(wide // 3, 1)), frame.height, frame.width)
-        plane += (1 - np.minimum(plane, np.float32(1))) * np.maximum(bloom, np.float32(0)) * np.float32(0.75)
-        np.clip(plane, 0, 1, out=plane)
-        curve = plane * plane * (3 - 2 * plane)
-        plane += (curve - plane) * np.float32(0.32)
-    down = (frame.rows / np.float32(frame.tall) - np.float32(0.5)) * 2
-    across = (frame.columns / np.float32(frame.wide) - np.float32(0.5)) * 2
-    corner = down * down + across * across
-    dim(paint, 1 - np.float32(0.11) * corner)
-
-
-def _guided(paint: Paint, frame: Frame, guidance_scale: float) -> Paint:
-    if guidance_scale < DEFAULT_GUIDANCE:
-        free = frame.blank()
-        abstraction.paint_wash(free, frame, None)
-        share = 1 - guidance_scale / DEFAULT_GUIDANCE
-        patches = fbm(frame, "dissolve", cells=2.5, octaves=5)
-        mask = (
-            smoothstep(1.15 - 1.3 * share, 1.75 - 1.9 * share, patches * 0.5 + 0.5)
-            if guidance_scale > 0
-            else np.float32(1)
-        )
-        mask = (
-            unit(mask * np.float32(0.7 + 0.3 * share) + np.float32(share * share * 0.5)) if guidance_scale > 0 else mask
-        )
-        paint += (free - paint) * mask
-    elif guidance_scale > DEFAULT_GUIDANCE:
-        force = np.float32(
-            (min(guidance_scale, _HIGHEST_GUIDANCE) - DEFAULT_GUIDANCE) / (_HIGHEST_GUIDANCE - DEFAULT_GUIDANCE)
-        )
-        tone = luminance(paint)
-        for plane in paint:
-            plane += (plane - tone) * force * np.float32(0.7)
-            plane += (plane - np.float32(0.47)) * force * np.float32(0.45)
-    return paint
-
-
-def _remove_colours(paint: Paint, scene: SceneDescription) -> None:
-    """What still leans to an unwanted colour loses that lean and turns grey."""
-    for name in sorted(scene.unwanted_colours):
-        channels, amount = excess(paint, name)
-        for channel in channels:
-            paint[channel] -= amount * np.float32(0.92)
+        weather.paint_snowfall(paint, frame)

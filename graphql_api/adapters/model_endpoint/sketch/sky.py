@@ -14,6 +14,7 @@ from graphql_api.adapters.model_endpoint.sketch.noise import (
     profile,
     resized,
     sample,
+    shared_tile,
     sine,
     smoothstep,
     spot,
@@ -47,7 +48,7 @@ def paint_sun(paint: Paint, frame: Frame, light: Light, place: tuple[float, floa
         bell(away * np.float32(2.6)) * np.float32((0.55 if light.sun_height < 0.35 else 0.2) * light.strength),
     )
     glow(paint, light.sun, bell(away * np.float32(9)) * np.float32(0.8 * light.strength))
-    radius = 0.035 + 0.035 * unit(1 - light.sun_height * 2)
+    radius = 0.032 + 0.02 * unit(1 - light.sun_height * 2)
     disc = smoothstep(float(radius) + 1.2 / frame.pixels_per_unit, float(radius) - 1.2 / frame.pixels_per_unit, away)
     if light.name in ("overcast", "storm"):
         disc *= np.float32(0.35)
@@ -107,25 +108,18 @@ def paint_clouds(paint: Paint, frame: Frame, light: Light, horizon: float, amoun
         return
     depth = np.float32(horizon * 1.12) - frame.rows[:rows]
     rng = frame.random("cloud offset")
-    texture = fbm_tile(frame)
-    across = (frame.columns - np.float32(frame.wide / 2)) / (depth + 0.16) * 46 + np.float32(rng.uniform(200, 800))
-    down = np.float32(38) / (depth + 0.16) + np.float32(rng.uniform(100, 500)) + 0 * across
+    texture = shared_tile(frame)
+    across = (frame.columns - np.float32(frame.wide / 2)) / (depth + 0.16) * 84 + np.float32(rng.uniform(200, 800))
+    down = np.float32(66) / (depth + 0.16) + np.float32(rng.uniform(100, 500)) + 0 * across
     body = sample(texture, down, across)
     lit = body - sample(texture, down + 7, across - 5)
-    edge = 0.5 - 0.55 * amount
-    thick = smoothstep(edge, edge + 0.75, body) * np.float32(0.92)
+    edge = 0.36 - 0.6 * amount
+    thick = smoothstep(edge, edge + 0.65, body) * np.float32(0.92)
     bottom = mixed(mixed(light.cloud, light.sky[-2], 0.45), light.shadow, 0.22 if light.sun_height > 0.16 else 0.5)
     tone = unit(0.55 + lit * 1.3)
     colours = [np.float32(low) + tone * np.float32(high - low) for low, high in zip(bottom, light.cloud, strict=True)]
     fade = smoothstep(0.0, 0.22, depth - np.float32(horizon * 0.12))
     cover(paint[:, :rows], colours, thick * fade)
-
-
-def fbm_tile(frame: Frame) -> Field:
-    """The texture that clouds and water look into, 512 x 512."""
-    from graphql_api.adapters.model_endpoint.sketch.noise import tile
-
-    return tile(frame.random("tile"), cells=8, size=512, octaves=6, gain=0.52)
 
 
 def paint_aurora(paint: Paint, frame: Frame, horizon: float) -> None:
@@ -147,14 +141,15 @@ def profile_smooth(frame: Frame, name: str) -> Field:
     """A slow curve over the columns without corners, about -1 to 1."""
     rng = frame.random(name)
     points = as_field(rng.uniform(-1, 1, (1, max(int(3 * frame.wide) + 1, 3))))
-    return resized(np.repeat(points, 2, axis=0), 2, frame.width)[0]
+    curve: Field = resized(np.repeat(points, 2, axis=0), 2, frame.width)[0]
+    return curve
 
 
 def paint_space(paint: Paint, frame: Frame, hue: float) -> None:
     """A nebula of three gases over black: noise looked up through noise, brighter where two of them meet."""
     high, wide = max(frame.height // 2, 2), max(frame.width // 2, 2)
     half = Frame(height=high, width=wide, tall=frame.tall, wide=frame.wide, key=frame.key)
-    texture = fbm_tile(frame)
+    texture = shared_tile(frame)
     bend = [fbm(half, f"bend {axis}", cells=1.6, octaves=4) for axis in "yx"]
     clouds = [_gas(half, texture, bend, offset, 70.0 if offset else 110.0) for offset in (0.0, 190.0, 410.0)]
     lane = fbm(half, "lane", cells=1.3, octaves=3)

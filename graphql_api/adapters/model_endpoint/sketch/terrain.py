@@ -1,8 +1,8 @@
 """Land in perspective: a heightfield looked at from a little above the ground, with light, snow and aerial haze.
 
-For every column a ray walks away from the eye. Where each step's ground would appear on the picture is kept as a running minimum, so the first
-step that reaches a pixel is what the pixel shows. All shading happens on the (step, column) grid and is then looked up once per pixel.
-"""
+For every column a ray walks away from the eye. Where each step's ground would appear on the picture is kept as a
+running minimum, so the first step that reaches a pixel is what the pixel shows. All shading happens on the (step,
+column) grid and is then looked up once per pixel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NEAR = 1.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Land:
-    """A kind of land. Heights and distances in world units (the eye is one unit above the plain). `colours` run from deep to high ground."""
+    """A kind of land. World units: the eye is one above the plain. `colours` run from deep to high ground."""
 
     height: float
     start: float
@@ -59,7 +59,7 @@ def paint_land(paint: Paint, frame: Frame, light: Light, land: Land, horizon: fl
 
 
 def _distances(frame: Frame, land: Land, horizon: float) -> Field:
-    """Steps away from the eye, shape (steps, 1): even on the picture for flat ground, then even in proportion for what rises."""
+    """Steps away from the eye, shape (steps, 1): some even on the picture for flat ground, some even in proportion."""
     span = max(frame.tall - horizon, 0.12)
     near = max(_FOCAL * _EYE / span * 0.8, 0.6)
     count = max(int(frame.pixels_per_unit * 0.85), 24)
@@ -153,7 +153,9 @@ def _lit(light: Light, land: Land, distances: Field, colours: list[Field], lit: 
     ratio = distances / np.float32(land.haze_distance)
     haze = np.float32(0.92) * (1 - 1 / (1 + ratio * ratio))
     return [
-        plane * (np.float32(sky * (0.75 if not light.is_night else 1.15)) + lit * np.float32(sun)) * (1 - haze)
-        + np.float32(air) * haze
+        as_field(
+            plane * (np.float32(sky * (0.75 if not light.is_night else 1.15)) + lit * np.float32(sun)) * (1 - haze)
+            + np.float32(air) * haze
+        )
         for plane, sky, sun, air in zip(colours, ambient, direct, light.haze, strict=True)
     ]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphql_api.adapters.model_endpoint.sketch.colour import cover, glow
+from graphql_api.adapters.model_endpoint.sketch.colour import cover, glow, mixed
 from graphql_api.adapters.model_endpoint.sketch.frame import Field, Frame, Paint, as_field
 from graphql_api.adapters.model_endpoint.sketch.light import Light
-from graphql_api.adapters.model_endpoint.sketch.noise import bell, sample, smoothstep, unit
-from graphql_api.adapters.model_endpoint.sketch.sky import fbm_tile
+from graphql_api.adapters.model_endpoint.sketch.noise import bell, sample, shared_tile, smoothstep, unit
 
 
 def paint_water(
@@ -36,7 +35,7 @@ def paint_water(
 def _waves(frame: Frame, depth: Field, rough: float) -> Field:
     """Two trains of waves, wide and flat far away, larger near the eye; about -1 to 1."""
     rng = frame.random("waves")
-    texture = fbm_tile(frame)
+    texture = shared_tile(frame)
     away = np.float32(0.42) / (depth + np.float32(0.018))
     across = (frame.columns - np.float32(frame.wide / 2)) * away
     offset = rng.uniform(50, 450, 4)
@@ -66,7 +65,7 @@ def _paint_crests(region: Paint, light: Light, waves: Field, near: Field, rough:
     if rough < 0.3:
         return
     foam = smoothstep(0.75, 1.25, waves + near * 0.12) * near
-    cover(region, tuple(0.5 + 0.5 * channel for channel in light.cloud), foam * np.float32(0.4 * rough))
+    cover(region, mixed(light.cloud, (1.0, 1.0, 1.0), 0.5), foam * np.float32(0.4 * rough))
 
 
 def _paint_glitter(
@@ -84,7 +83,7 @@ def paint_wet_ground(paint: Paint, frame: Frame, light: Light, line: float) -> N
     if top >= frame.height or top < 2:
         return
     depth = frame.rows[top:] - np.float32(line)
-    texture = fbm_tile(frame)
+    texture = shared_tile(frame)
     away = np.float32(0.42) / (depth + np.float32(0.05))
     across = (frame.columns - np.float32(frame.wide / 2)) * away
     puddles = sample(texture, away * 30 + across * 0 + 77, across * 22 + 200)

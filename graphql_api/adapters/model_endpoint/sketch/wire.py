@@ -1,10 +1,10 @@
-"""The JumpStart Stable Diffusion text-to-image contract from the container's side: bytes to sketches, pictures to bytes.
+"""The JumpStart Stable Diffusion contract from the container's side: bytes to sketches, pictures to bytes.
 
-Requests are `application/json`, or `application/x-text` with the prompt alone as raw UTF-8 (older clients send it as a JSON string). Answers are
-`application/json`, nested RGB integers, or `application/json;jpeg`, base64 JPEG of quality 90. A text request is answered under the singular
-key `generated_image`, a JSON request under the plural `generated_images`. Source: the notebooks of aws/amazon-sagemaker-examples, and what
-their comments say of the parameters. A missing seed is 0 here, so that every answer can be drawn again.
-"""
+Requests are `application/json`, or `application/x-text` with the prompt alone as raw UTF-8 (older clients send it as
+a JSON string). Answers are `application/json`, nested RGB integers, or `application/json;jpeg`, base64 JPEG of
+quality 90. A text request is answered under the singular key `generated_image`, a JSON request under the plural
+`generated_images`. Source: the notebooks of aws/amazon-sagemaker-examples, and what their comments say of the
+parameters. A missing seed is 0 here, so that every answer can be drawn again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SEEDS = 2**32
 
 
 class WireError(ValueError):
-    """The request cannot be read, or the answer cannot be given in the form that was asked for. The message is for the log."""
+    """The request cannot be read, or the answer not given in the form asked for. The message is for the log."""
 
 
 def parse_request(body: bytes, content_type: str) -> list[Sketch]:
@@ -175,7 +175,10 @@ def _guidance(fields: Mapping[str, Any]) -> float:
 
 
 def _nested_integers(pixels: NDArray[np.uint8]) -> bytes:
-    """The picture as JSON rows of [r,g,b]. Numbers are padded with spaces, which JSON allows, so that numpy can lay them out at once."""
+    """The picture as JSON rows of [r,g,b].
+
+    Numbers are padded with spaces, which JSON allows, so that numpy can lay them out at once.
+    """
     height, width, _ = pixels.shape
     digits = np.frombuffer("".join(f"{value:3d}" for value in range(256)).encode("ascii"), dtype=np.uint8).reshape(
         256, 3

@@ -18,8 +18,8 @@ CREATE TABLE jobs (
     finished_at INTEGER,
     attempt INTEGER NOT NULL,
     work INTEGER NOT NULL,
+    -- The lease, which counts while the job runs. 0 is in the past: a running job without a lease is a lost one.
     worker_id TEXT,
-    -- 0 is in the past: a running job without a lease is a lost one.
     lease_until INTEGER NOT NULL DEFAULT 0,
     prompt_folded TEXT NOT NULL,
     -- Saved with the lease and newer than the progress in `data`; NULL when there is none.
