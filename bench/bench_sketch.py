@@ -57,7 +57,7 @@ def report_phases(sketch: Sketch, runs: int) -> None:
     pixels, preview = canvas.pixels(), canvas.preview()
     scene = read_prompt(sketch.prompt, None)
     for shrink in (4, 2, 1):
-        frame = frame_for(width=768, height=768, shrink=shrink, key="bench")
+        frame = frame_for(width=768, height=768, shrink=shrink, key="bench", tiles={})
         report(f"scene at 1/{shrink}", partial(paint_scene, frame, scene, 7.5), runs)
     report("pixels()", canvas.pixels, runs)
     report("preview()", canvas.preview, runs)

@@ -41,10 +41,11 @@ async def explain_memory(server: Server) -> None:
     async with open_watchers(server, await Control.connect(server), count=20, deflate=False):
         pass
     control = await Control.connect(server)
+    job_ids = await control.ask("create_jobs", count=SUBSCRIPTIONS)
     await asyncio.sleep(0.5)
     before = Counter(await control.ask("objects_by_type"))
     await control.ask("trace_memory")
-    async with open_watchers(server, control, count=SUBSCRIPTIONS, deflate=False):
+    async with open_watchers(server, control, count=SUBSCRIPTIONS, job_ids=job_ids):
         for by in ("filename", "lineno"):
             print(f"\nbytes and blocks per subscription, by {by}")
             for place, size, blocks in await control.ask("allocations", by=by, count=SHOWN):

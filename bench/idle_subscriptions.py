@@ -51,10 +51,11 @@ async def idle_subscriptions(server: Server, *, count: int, deflate: bool) -> Fi
     async with open_watchers(server, await Control.connect(server), count=WARM_UP_SUBSCRIPTIONS, deflate=deflate):
         pass
     control = await Control.connect(server)
+    job_ids = await control.ask("create_jobs", count=count)
     await asyncio.sleep(1.0)
     before, objects_before = await _memory(server, control)
     started_at = time.perf_counter()
-    async with open_watchers(server, control, count=count, deflate=deflate) as arrivals:
+    async with open_watchers(server, control, count=count, job_ids=job_ids, deflate=deflate) as arrivals:
         open_seconds = arrivals.open_at - started_at
         await asyncio.sleep(1.0)
         after, objects = await _memory(server, control)

@@ -11,7 +11,7 @@ from bench.documents import WATCH
 from bench.harness import Control, Server
 from bench.load.websocket import subscribe_all
 
-ARRIVE_SECONDS = 60.0
+ARRIVE_SECONDS = 120.0
 POLL_SECONDS = 0.02
 
 
@@ -58,11 +58,12 @@ def _step(message: bytes) -> int:
 
 @asynccontextmanager
 async def open_watchers(
-    server: Server, control: Control, *, count: int, deflate: bool = False
+    server: Server, control: Control, *, count: int, job_ids: list[str] | None = None, deflate: bool = False
 ) -> AsyncIterator[Arrivals]:
-    """Subscribe to so many jobs, and know that every subscription is live."""
+    """Subscribe to so many jobs, new ones if none are given, and know that every subscription is live."""
     arrivals = Arrivals()
-    job_ids = await control.ask("create_jobs", count=count)
+    if job_ids is None:
+        job_ids = await control.ask("create_jobs", count=count)
     subscribers = await subscribe_all(server.port, WATCH, job_ids, arrivals.on_message, deflate=deflate)
     try:
         await _until_live(control, arrivals, count)

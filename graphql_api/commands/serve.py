@@ -24,6 +24,9 @@ PING_SECONDS = 20.0
 # second under load, and each full run stops the event loop for as long as there are live objects to visit.
 GC_THRESHOLDS = (50_000, 20, 50)
 
+# How long a rendering thread may hold on to the interpreter while the event loop waits for it; the default is 5 ms.
+SWITCH_SECONDS = 0.0005
+
 
 class PortTaken(Exception):
     """Another program listens on the address."""
@@ -35,6 +38,7 @@ def serve(settings: Settings, *, host: str, port: int, with_worker: bool) -> int
     Raises PortTaken, ValueError for settings that make no sense, Text2ImageError when something cannot be opened.
     """
     configure_logging(settings.log_level, settings.log_format)
+    sys.setswitchinterval(SWITCH_SECONDS)
     listener = _listen(host, port)
     server = _Server(settings, listener, with_worker=with_worker)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
@@ -105,7 +109,7 @@ class _Server(uvicorn.Server):
 
 
 class _SocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's own protocol, which lets go of the handshake when it is over: thousands of sockets are open at a time."""
+    """uvicorn's own, which lets go of the handshake when it is over: there are thousands of sockets."""
 
     def handle_text(self, event: Frame) -> None:
         self.request = self.response = None  # type: ignore[assignment]

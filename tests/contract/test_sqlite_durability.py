@@ -319,8 +319,10 @@ async def held_up(database: Database) -> AsyncIterator[asyncio.Future[bool]]:
 
     running = asyncio.ensure_future(database.group.run(operation))
     await has_begun.wait()
-    yield running
-    go_on.set()
+    try:
+        yield running
+    finally:
+        go_on.set()
 
 
 async def test_writes_that_wait_are_committed_together(database: Database) -> None:

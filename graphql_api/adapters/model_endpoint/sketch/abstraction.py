@@ -80,7 +80,7 @@ def _folded(frame: Frame) -> tuple[Field, Field]:
         key=frame.key,
     )
     rng = frame.random("folds")
-    texture = tile(rng, cells=6, size=512, octaves=4, gain=0.42)
+    texture = tile(frame, "fold texture", cells=6, octaves=4, gain=0.42)
     scale = np.float32(rng.uniform(110, 170))
     turn = float(rng.random())
     cos, sin = np.float32(round(math.cos(turn * math.tau), 5)), np.float32(round(math.sin(turn * math.tau), 5))

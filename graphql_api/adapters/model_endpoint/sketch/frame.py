@@ -10,7 +10,7 @@ transcendental functions: their results differ by CPU."""
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,7 +24,10 @@ Paint: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """`tall` and `wide` are the extents in scene units; `key` decides every random choice together with a name."""
+    """`tall` and `wide` are the extents in scene units; `key` decides every random choice together with a name.
+
+    `tiles` keeps the textures of one picture between its sizes, since they do not depend on the size.
+    """
 
     height: int
     width: int
@@ -32,6 +35,7 @@ class Frame:
     wide: float
     key: str
     is_final: bool = True
+    tiles: dict[str, Field] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def pixels_per_unit(self) -> float:
@@ -64,7 +68,7 @@ class Frame:
         return np.zeros((3, self.height, self.width), dtype=np.float32)
 
 
-def frame_for(*, width: int, height: int, shrink: int, key: str) -> Frame:
+def frame_for(*, width: int, height: int, shrink: int, key: str, tiles: dict[str, Field]) -> Frame:
     """The frame of a picture of `width` x `height` drawn at 1/`shrink` of its size."""
     short = min(width, height)
     return Frame(
@@ -74,6 +78,7 @@ def frame_for(*, width: int, height: int, shrink: int, key: str) -> Frame:
         wide=width / short,
         key=key,
         is_final=shrink == 1,
+        tiles=tiles,
     )
 
 

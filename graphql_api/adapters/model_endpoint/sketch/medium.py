@@ -54,7 +54,7 @@ def _pencil(paint: Paint, frame: Frame) -> Paint:
     tone = tone * (np.float32(1.5) - np.float32(0.54) * tone)
     scale = 1 / _unit_pixels(frame)
     soft = blurred(tone, 2.2 / scale)
-    texture = tile(frame.random("graphite"), cells=230, size=512, octaves=2, gain=0.6)
+    texture = tile(frame, "graphite", cells=230, octaves=2, gain=0.6)
     wander = fbm(frame, "hand", cells=2.2, octaves=3) * np.float32(0.02)
     ink = (1 - soft) * (1 - soft) * np.float32(0.22) + (1 - soft) * np.float32(0.2)
     rows, columns = frame.rows + wander, frame.columns + wander * np.float32(0.7)

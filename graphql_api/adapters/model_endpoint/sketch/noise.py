@@ -13,6 +13,7 @@ from graphql_api.adapters.model_endpoint.sketch.frame import Field, Frame, as_fi
 
 BICUBIC = Image.Resampling.BICUBIC
 BILINEAR = Image.Resampling.BILINEAR
+_TILE = 512
 
 
 def resized(field: Field, height: int, width: int, how: Image.Resampling = BICUBIC) -> Field:
@@ -43,14 +44,17 @@ def fbm(
     )
 
 
-def tile(rng: np.random.Generator, *, cells: int, size: int, octaves: int, gain: float = 0.5) -> Field:
-    """A square of fractal noise to be looked up with `sample`."""
-    return _octaves(rng, coarse=(cells, cells), size=(size, size), octaves=octaves, gain=gain)
+def tile(frame: Frame, name: str, *, cells: int, octaves: int, gain: float = 0.5) -> Field:
+    """A square of fractal noise, 512 x 512, to be looked up with `sample`. Must not be changed: it is kept."""
+    if name not in frame.tiles:
+        rng = frame.random(name)
+        frame.tiles[name] = _octaves(rng, coarse=(cells, cells), size=(_TILE, _TILE), octaves=octaves, gain=gain)
+    return frame.tiles[name]
 
 
 def shared_tile(frame: Frame) -> Field:
-    """The tile of 512 x 512 that clouds, gases and waves all look into."""
-    return tile(frame.random("tile"), cells=8, size=512, octaves=6, gain=0.52)
+    """The tile that clouds, gases and waves all look into."""
+    return tile(frame, "tile", cells=8, octaves=6, gain=0.52)
 
 
 def _cells(count: float) -> int:

@@ -83,12 +83,13 @@ def draw(sketch: Sketch) -> Iterator[Canvas]:
     """One canvas per step, 1 to `steps`. Stop between any two by leaving the iterator."""
     negative = sketch.negative_prompt if sketch.guidance_scale > _GUIDANCE_IS_OFF else None
     scene = read_prompt(sketch.prompt, negative)
+    tiles: dict[str, Field] = {}
     shrink, target, noise, estimate = 0, None, None, None
     for step in range(1, sketch.steps + 1):
         wanted = _size_at(step, sketch.steps)
         if wanted != shrink or target is None or noise is None:
             shrink = wanted
-            target, noise = _prepare(sketch, scene, shrink)
+            target, noise = _prepare(sketch, scene, shrink, tiles)
             estimate = _carried_over(estimate, target)
         assert estimate is not None
         estimate = _stepped(estimate, target, _RATE)
@@ -105,8 +106,9 @@ def _sigma(step: int, steps: int) -> float:
     return 0.85 * left * left + 0.16 / steps
 
 
-def _prepare(sketch: Sketch, scene: SceneDescription, shrink: int) -> tuple[Paint, Field]:
-    frame = frame_for(width=sketch.width, height=sketch.height, shrink=shrink, key=f"{sketch.seed}\0{scene.text}")
+def _prepare(sketch: Sketch, scene: SceneDescription, shrink: int, tiles: dict[str, Field]) -> tuple[Paint, Field]:
+    key = f"{sketch.seed}\0{scene.text}"
+    frame = frame_for(width=sketch.width, height=sketch.height, shrink=shrink, key=key, tiles=tiles)
     return paint_scene(frame, scene, sketch.guidance_scale), _white_noise(frame)
 
 

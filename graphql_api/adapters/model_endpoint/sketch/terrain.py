@@ -72,10 +72,10 @@ def _distances(frame: Frame, land: Land, horizon: float) -> Field:
 
 
 def _heights(frame: Frame, land: Land, distances: Field, across: Field) -> Field:
-    rng = frame.random("land")
+    rng = frame.random("land place")
     broad, fine = (
-        tile(rng, cells=8, size=512, octaves=land.octaves, gain=0.42),
-        tile(rng, cells=10, size=512, octaves=6, gain=0.55),
+        tile(frame, "land", cells=8, octaves=land.octaves, gain=0.42),
+        tile(frame, "rough land", cells=10, octaves=6, gain=0.55),
     )
     offset = rng.uniform(0, 400, 4)
     scale = np.float32(64 / land.feature)
@@ -140,8 +140,7 @@ def _slopes(distances: Field, across: Field, ground: Field) -> tuple[Field, Fiel
 
 def _grain(frame: Frame, land: Land, distances: Field, across: Field) -> Field:
     """Grass, stones and rock faces: noise that stays as fine on the picture near and far."""
-    rng = frame.random("grain")
-    texture = tile(rng, cells=16, size=512, octaves=6, gain=0.7)
+    texture = tile(frame, "grain", cells=16, octaves=6, gain=0.7)
     return sample(texture, distances * np.float32(30) + across * 0, across * np.float32(30)) * unit(
         1.2 - distances / np.float32(land.far)
     )
