@@ -7,7 +7,13 @@ import time
 import numpy as np
 
 from graphql_api.adapters.model_endpoint.sketch.renderer import Canvas, draw
-from graphql_api.adapters.model_endpoint.sketch.wire import WireError, encode_answer, encode_preview, parse_request
+from graphql_api.adapters.model_endpoint.sketch.wire import (
+    WireError,
+    encode_answer,
+    encode_preview,
+    is_text_request,
+    parse_request,
+)
 from graphql_api.domain.errors import ModelFailed
 from graphql_api.ports import Answer, Invocation, StepDone
 
@@ -15,15 +21,17 @@ PREVIEW_INTERVAL_SECONDS = 0.2
 
 
 class Drawing:
-    """The pictures of one invocation, drawn one after the other. Raises ModelFailed for a request that makes no sense."""
+    """The pictures of one invocation, drawn one after the other."""
 
     def __init__(self, invocation: Invocation) -> None:
+        """Raises ModelFailed for a request that makes no sense."""
         request = invocation.request
         try:
             self._sketches = parse_request(request.body, request.content_type)
         except WireError as error:
             raise ModelFailed("The built-in renderer cannot read the request.") from error
         self._accept = request.accept
+        self._is_singular = is_text_request(request.content_type)
         self._prompt = self._sketches[0].prompt
         self._pictures: list[np.ndarray] = []
         self._canvases = draw(self._sketches[0])
@@ -52,7 +60,9 @@ class Drawing:
     def answer(self) -> Answer:
         """The pictures in the form that was asked for."""
         try:
-            body, content_type = encode_answer(self._pictures, self._prompt, self._accept)
+            body, content_type = encode_answer(
+                self._pictures, self._prompt, self._accept, is_singular=self._is_singular
+            )
         except WireError as error:
             raise ModelFailed("The built-in renderer cannot answer in this form.") from error
         return Answer(body=body, content_type=content_type)
