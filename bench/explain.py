@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import subprocess
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -60,17 +60,15 @@ async def explain_cpu(server: Server, *, volleys: int) -> None:
     """Print the share of samples in each function, alone and with what it calls, while events are delivered."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "stacks"
-        spy = subprocess.Popen(
-            [
-                *("py-spy", "record", "--pid", str(server.process.pid), "--format", "raw", "--output", str(path)),
-                *("--rate", str(SAMPLES_PER_SECOND), "--duration", "600", "--nonblocking"),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        spy = await asyncio.create_subprocess_exec(
+            *("py-spy", "record", "--pid", str(server.process.pid), "--format", "raw", "--output", str(path)),
+            *("--rate", str(SAMPLES_PER_SECOND), "--duration", "600", "--nonblocking"),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
         )
         figures: Figures = await event_delivery(server, subscribers=200, volleys=volleys, deflate=False)
-        spy.send_signal(2)
-        spy.wait()
+        spy.send_signal(signal.SIGINT)
+        await spy.wait()
         stacks = list(_stacks(path))
     total = sum(count for _, count in stacks)
     print(figures)

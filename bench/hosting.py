@@ -63,20 +63,21 @@ class SideDoor:
                 await self._host.publish(number, self._sequence)
         return per_job * self._jobs
 
-    async def stream(self, rate: float, seconds: float) -> list[tuple[int, int, int]]:
+    async def stream(self, rate: float, seconds: float) -> list[tuple[int, int, int, int]]:
         """Publish to one job after the other, `rate` events a second in total, each at its own time.
 
-        Returns job number, sequence and time of publication (time.monotonic_ns) of each.
+        Returns of each: job number, sequence, when it was due and when it was published (time.monotonic_ns).
         """
         published = []
         start = time.monotonic()
         for count in range(int(rate * seconds)):
-            delay = start + count / rate - time.monotonic()
+            due = start + count / rate
+            delay = due - time.monotonic()
             if delay > 0:
                 await asyncio.sleep(delay)
             number = count % self._jobs
             self._sequence += number == 0
-            published.append((number, self._sequence, time.monotonic_ns()))
+            published.append((number, self._sequence, round(due * 1e9), time.monotonic_ns()))
             await self._host.publish(number, self._sequence)
         return published
 
@@ -144,7 +145,8 @@ class GcPauses:
 
 class LoopLag:
     """Sets a timer again and again and notes how late it rings. loop.time() of uvloop counts whole milliseconds, so
-    lateness is taken from another clock."""
+    lateness is taken from another clock. A timer that rings late stands for those that would have been due meanwhile:
+    without them a long stall would count as one sample."""
 
     def __init__(self) -> None:
         self._lateness: list[float] = []
@@ -166,7 +168,10 @@ class LoopLag:
         self._timer = loop.call_later(LAG_INTERVAL_SECONDS, self._ring, loop, due)
 
     def _ring(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
-        self._lateness.append(1000 * max(0.0, time.perf_counter() - due))
+        late = max(0.0, time.perf_counter() - due)
+        self._lateness.append(1000 * late)
+        while (late := late - LAG_INTERVAL_SECONDS) > 0:
+            self._lateness.append(1000 * late)
         self._set(loop)
 
 

@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from clients.graphql_http import Api
-from clients.graphql_socket import Socket, open_socket
-from clients.server_process import ServerProcess
+
+from tests.clients.graphql_http import Api
+from tests.clients.graphql_socket import Socket, open_socket
+from tests.clients.server_process import ServerProcess, StartServer
 
 SLOW = "sketch:?step_seconds=0.05"
 """Makes a job as slow as it has steps, at 20 a second."""
-
-StartServer = Callable[..., ServerProcess]
 
 
 @pytest.fixture(scope="session")

@@ -84,7 +84,7 @@ def stop_the_leak() -> None:
     """What graphql-core 3.3.2 leaks: events of a subscription share a memo whose keys are new objects each time."""
     inherited = Executor.build_per_event_executor
 
-    def build_per_event_executor(self: Executor, payload: Any) -> Executor:
+    def build_per_event_executor(self: Executor[Any], payload: Any) -> Executor[Any]:
         executor = inherited(self, payload)
         executor._relevant_sub_fields = {}
         return executor

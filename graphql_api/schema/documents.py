@@ -77,8 +77,9 @@ def _read(schema: GraphQLSchema, limits: QueryLimits, query: str) -> Document:
         node = parse(query, max_tokens=limits.tokens)
         problem = exceeded_limit(node, limits)
     except GraphQLSyntaxError as error:
-        too_long = "token" in error.message and str(limits.tokens) in error.message
-        code = ErrorCode.QUERY_TOO_COMPLEX if too_long else ErrorCode.GRAPHQL_PARSE_FAILED
+        # graphql-core tells its own limits from mistakes by their text alone.
+        is_too_much = "nested too deeply" in error.message or f"{limits.tokens} tokens" in error.message
+        code = ErrorCode.QUERY_TOO_COMPLEX if is_too_much else ErrorCode.GRAPHQL_PARSE_FAILED
         return Document(None, (_with_code(error, code),))
     except RecursionError:
         return Document(None, (_error("The document is nested too deeply.", ErrorCode.QUERY_TOO_COMPLEX),))

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clients.graphql_http import SMALL, Api, new_key
-from clients.graphql_socket import Socket
-from clients.server_process import ServerProcess
-from clients.waiting import eventually
-from conftest import StartServer
+
+from tests.clients.graphql_http import SMALL, Api, new_key
+from tests.clients.graphql_socket import Socket
+from tests.clients.server_process import ServerProcess, StartServer
+from tests.clients.waiting import eventually
 
 WATCH = "subscription ($id: ID!, $after: String) { jobUpdated(id: $id, after: $after) { kind job { status } } }"
 UUID = "0199c0de-0000-7000-8000-000000000001"

@@ -8,9 +8,9 @@ import secrets
 from typing import Any
 
 import pytest
-from clients.graphql_http import GENERATE, GRAPHQL_JSON, JSON, Api, codes_of
-from clients.server_process import ServerProcess
-from conftest import StartServer
+
+from tests.clients.graphql_http import GENERATE, GRAPHQL_JSON, JSON, Api, codes_of
+from tests.clients.server_process import ServerProcess, StartServer
 
 QUERY = "query Named($first: Int) { jobs(first: $first) { totalCount } }"
 SIMPLE = {"query": "{ __typename }"}
@@ -209,7 +209,9 @@ async def test_literals_out_of_range_are_request_errors_and_no_fault(api: Api, l
             assert answer["data"]["generateImage"]["errors"] == [{"__typename": "InvalidInputError"}]
 
 
-@pytest.mark.parametrize("opening, closing", [("{ ... ", " }"), ("{ jobs(filter: {modelIds: [", "]}) { totalCount } }")])
+@pytest.mark.parametrize(
+    "opening, closing", [("{ ... ", " }"), ("{ jobs(filter: {modelIds: [", "]}) { totalCount } }")]
+)
 async def test_nesting_of_any_depth_is_answered(api: Api, opening: str, closing: str) -> None:
     for depth in (*range(20, 480, 20), 900):
         if "jobs" in opening:
@@ -384,7 +386,9 @@ async def test_body_just_under_the_limit_is_read(api: Api) -> None:
 # --- who may ask ---
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "", "[", "a b"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "", "[", "a b"]
+)
 async def test_strange_host_names_are_misdirected(api: Api, host: str) -> None:
     response = await api.post(SIMPLE, headers={"Host": host})
     assert response.status_code == 421
@@ -396,7 +400,9 @@ async def test_own_host_names_are_answered(api: Api, host: str) -> None:
     assert (await api.post(SIMPLE, headers={"Host": host})).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:1", "http://127.0.0.1", "nonsense"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://localhost:1", "http://127.0.0.1", "nonsense"]
+)
 async def test_pages_of_other_origins_are_forbidden(api: Api, origin: str) -> None:
     for method, path in (("POST", "/graphql"), ("GET", "/graphql"), ("POST", "/text2image"), ("OPTIONS", "/graphql")):
         response = await api.http.request(method, path, headers={"Origin": origin, "Content-Type": JSON}, content=b"{}")

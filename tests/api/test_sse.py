@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from clients.graphql_events import Event, all_events, open_events
-from clients.graphql_http import JSON, Api, new_key
-from clients.server_process import ServerProcess
-from clients.waiting import eventually
+
+from tests.clients.graphql_events import Event, all_events, open_events
+from tests.clients.graphql_http import JSON, Api, new_key
+from tests.clients.server_process import ServerProcess
+from tests.clients.waiting import eventually
 
 WATCH_JOB = """
 subscription Watch($id: ID!, $after: String) {
@@ -48,7 +49,9 @@ async def test_job_stream_ends_by_itself_behind_the_terminal_event(api: Api) -> 
 
 
 async def test_one_shot_subscription_makes_an_image(api: Api) -> None:
-    query = "subscription ($input: GenerateImageInput!) { generateImage(input: $input) { job { status images { url } } } }"
+    query = (
+        "subscription ($input: GenerateImageInput!) { generateImage(input: $input) { job { status images { url } } } }"
+    )
     given = {"prompt": "a tower", "steps": 2, "size": {"aspectRatio": "SQUARE"}, "idempotencyKey": new_key()}
     events = await all_events(api.http, query, {"input": given})
     assert events[-1] == COMPLETE and events[-2].data is not None

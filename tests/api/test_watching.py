@@ -10,10 +10,10 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from clients.graphql_http import SMALL, Api, new_key
-from clients.graphql_socket import Refused, Socket, open_socket
-from clients.server_process import ServerProcess
-from conftest import StartServer
+
+from tests.clients.graphql_http import SMALL, Api, new_key
+from tests.clients.graphql_socket import Refused, Socket, open_socket
+from tests.clients.server_process import ServerProcess, StartServer
 
 Event = dict[str, Any]
 
@@ -149,11 +149,9 @@ async def test_progress_rises_and_is_whole_only_at_the_end(api: Api, socket: Soc
 
 async def test_progress_comes_at_most_five_times_a_second(api: Api, socket: Socket) -> None:
     job = await api.generate(steps=40)
-    arrivals = []
     async with aclosing(socket.results(WATCH_JOB, {"id": job["id"]})) as results:
-        async for result in results:
-            if result["jobUpdated"]["kind"] == "PROGRESS":
-                arrivals.append(time.monotonic())
+        kinds = [(result["jobUpdated"]["kind"], time.monotonic()) async for result in results]
+    arrivals = [moment for kind, moment in kinds if kind == "PROGRESS"]
     # The model reports 20 times a second. A gap may look shorter here than it was there, but not all of them together.
     assert len(arrivals) >= 5
     assert len(arrivals) - 1 <= (arrivals[-1] - arrivals[0]) * 5 + 1
@@ -562,7 +560,9 @@ async def test_silent_model_is_estimated_from_earlier_jobs(start_server: StartSe
     server = start_server(endpoint="sketch:?step_seconds=0.05&progress=off")
     async with Api(server.origin) as api, open_socket(server.socket_url) as socket:
         first = await watch(socket, (await api.generate(steps=20))["id"])
-        assert [event["kind"] for event in first if event["kind"] == "PROGRESS" and event["job"]["progress"]["step"]] == []
+        assert [
+            event["kind"] for event in first if event["kind"] == "PROGRESS" and event["job"]["progress"]["step"]
+        ] == []
         events = await watch(socket, (await api.generate(steps=60))["id"])
     estimates = [event["job"]["progress"] for event in events if event["kind"] == "PROGRESS"]
     assert any(progress["basis"] == "ESTIMATED" and 0 < progress["fraction"] < 1 for progress in estimates)

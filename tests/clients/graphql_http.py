@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from clients.waiting import PATIENCE_SECONDS, eventually
+from tests.clients.waiting import PATIENCE_SECONDS, eventually
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"

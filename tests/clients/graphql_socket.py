@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from clients.waiting import PATIENCE_SECONDS
+from tests.clients.waiting import PATIENCE_SECONDS
 
 Message = dict[str, Any]
 TRANSPORT_WS = "graphql-transport-ws"
@@ -116,7 +116,13 @@ async def open_socket(
     """A socket; acknowledged, unless `init` is false."""
     protocols = None if protocol is None else [Subprotocol(protocol)]
     async with connect(
-        url, subprotocols=protocols, additional_headers=headers, proxy=None, max_size=None, max_queue=None, ping_interval=None
+        url,
+        subprotocols=protocols,
+        additional_headers=headers,
+        proxy=None,
+        max_size=None,
+        max_queue=None,
+        ping_interval=None,
     ) as connection:
         socket = Socket(connection)
         if init:

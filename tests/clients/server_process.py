@@ -107,3 +107,7 @@ class ServerProcess:
     @property
     def _log_path(self) -> Path:
         return self._log_dir / f"server-{self._starts}.log"
+
+
+StartServer = Callable[..., ServerProcess]
+"""What the fixture `start_server` is."""

@@ -1,0 +1,170 @@
+"""The command line, as a user types it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.clients.graphql_http import Api
+from tests.clients.server_process import ServerProcess, clean_environment
+
+ROOT = Path(__file__).parents[2]
+QUICK = ["--width", "64", "--height", "64", "--steps", "2"]
+
+
+def run(*arguments: str, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m graphql_api` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "graphql_api", *arguments],
+        cwd=cwd or Path.cwd(),
+        env={**clean_environment(**settings), "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_schema_is_the_one_in_the_repository() -> None:
+    result = run("schema")
+    assert result.returncode == 0
+    assert result.stdout.strip() == (ROOT / "schema.graphql").read_text().strip()
+
+
+@pytest.mark.parametrize(("ending", "image_format"), [("jpg", "JPEG"), ("PNG", "PNG"), ("webp", "WEBP")])
+def test_generate_writes_an_image_in_the_format_of_the_ending(tmp_path: Path, ending: str, image_format: str) -> None:
+    output = tmp_path / f"picture.{ending}"
+    data_dir = tmp_path / "data"
+    result = run("generate", "a lighthouse", "-o", str(output), "--seed", "7", *QUICK, data_dir=str(data_dir))
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == [str(output), "seed", "7"]
+    with Image.open(output) as picture:
+        assert (picture.format, picture.size) == (image_format, (64, 64))
+    assert list(tmp_path.iterdir()) == [output]
+
+
+async def test_generate_against_a_server_gives_the_same_image(
+    api: Api, shared_server: ServerProcess, tmp_path: Path
+) -> None:
+    here, there = tmp_path / "here.png", tmp_path / "there.png"
+    assert run("generate", "a lighthouse", "-o", str(here), "--seed", "7", *QUICK).returncode == 0
+    result = run("generate", "a lighthouse", "-o", str(there), "--seed", "7", *QUICK, "--server", shared_server.origin)
+    assert result.returncode == 0, result.stderr
+    with Image.open(here) as first, Image.open(there) as second:
+        assert first.tobytes() == second.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["a", "-o", "picture.gif"], 2, r"picture\.gif must end in \.jpg"),
+        (["a", "--width", "64"], 2, "both --width and --height"),
+        (["a", "--width", "65", "--height", "64"], 1, "width must be a multiple of 8"),
+        (["a", "--steps", "0"], 1, "steps must be between 1 and 100"),
+        (["a", "--seed", "-1"], 1, "seed must be between 0 and"),
+        (["a", "--style", "no-such-style"], 1, "There is no style"),
+        ([""], 1, "The prompt is empty"),
+        (["a", "--steps", "many"], 2, "not a valid int"),
+        (["a", "--no-such-option"], 2, "No such option"),
+        ([], 2, "Missing argument"),
+        (["a", *QUICK, "-o", "no-such-folder/picture.jpg"], 1, "cannot be written"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_generate_says_what_is_wrong(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
+    result = run("generate", *arguments)
+    assert result.returncode == code
+    assert re.search(message, result.stderr), result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "0"], "steps must be between 1 and 100"),
+        (["--style", "no-such-style"], "There is no style"),
+        (["--seed", "-1"], "seed|UInt32"),
+    ],
+    ids=str,
+)
+async def test_generate_tells_what_the_server_refuses(
+    api: Api, shared_server: ServerProcess, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    output = tmp_path / "picture.jpg"
+    result = run("generate", "a", "-o", str(output), *arguments, "--server", shared_server.origin)
+    assert result.returncode == 1
+    assert re.search(message, result.stderr), result.stderr
+    assert "Traceback" not in result.stderr
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("server", ["nonsense", "ftp://127.0.0.1", "http://"])
+def test_generate_with_a_server_that_is_no_url_says_so(tmp_path: Path, server: str) -> None:
+    result = run("generate", "a", "-o", str(tmp_path / "picture.jpg"), "--server", server)
+    assert result.returncode in (1, 2)
+    assert "Traceback" not in result.stderr
+    assert result.stderr.strip()
+
+
+async def test_generate_against_something_else_says_so(shared_server: ServerProcess, tmp_path: Path) -> None:
+    server = f"{shared_server.origin}/images"
+    result = run("generate", "a", "-o", str(tmp_path / "picture.jpg"), "--server", server)
+    assert result.returncode == 1
+    assert "404" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_port_that_is_taken_is_told_with_a_way_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        result = run("serve", "--port", str(port), data_dir=str(tmp_path / "data"))
+    assert result.returncode == 1
+    assert f"port {port}" in result.stderr
+    assert "--port" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"concurrency": "0"}, "CONCURRENCY"),
+        ({"concurrency": "many"}, "CONCURRENCY"),
+        ({"log_level": "loud"}, "LOG_LEVEL"),
+        ({"rest_wait": "-1"}, "REST_WAIT"),
+        ({"endpoint": "nonsense:"}, ""),
+        ({"endpoint": "sketch:?speed=fast"}, ""),
+        ({"database": "oracle:x"}, ""),
+        ({"images": "ftp:x"}, ""),
+        ({"events": "pigeon:"}, ""),
+        ({"data_dir": "/dev/null/x"}, ""),
+    ],
+    ids=str,
+)
+def test_wrong_setting_is_told(tmp_path: Path, settings: dict[str, str], name: str) -> None:
+    result = run("serve", "--port", "0", **{"data_dir": str(tmp_path / "data"), **settings})
+    assert result.returncode in (1, 2)
+    assert name in result.stderr
+    assert result.stderr.strip()
+    assert "Traceback" not in result.stderr
+
+
+def test_wrong_setting_is_told_by_generate_too(tmp_path: Path) -> None:
+    for settings in ({"endpoint": "nonsense:"}, {"concurrency": "0"}):
+        result = run("generate", "a", "-o", str(tmp_path / "picture.jpg"), *QUICK, **settings)
+        assert result.returncode in (1, 2)
+        assert result.stderr.strip()
+        assert "Traceback" not in result.stderr
+
+
+def test_help_names_the_commands() -> None:
+    result = run("--help")
+    assert result.returncode == 0
+    for command in ("serve", "generate", "schema"):
+        assert command in result.stdout
