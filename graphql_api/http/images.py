@@ -17,7 +17,8 @@ from starlette.routing import Route
 
 from graphql_api.domain.generation import ImageFormat
 from graphql_api.domain.ids import as_job_id
-from graphql_api.service.pictures import IMAGE_FILE_NAME, format_of
+from graphql_api.service.picture_metadata import format_of
+from graphql_api.service.pictures import IMAGE_FILE_NAME
 
 _HEADERS = {
     "Cache-Control": "public, max-age=31536000, immutable",

