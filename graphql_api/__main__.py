@@ -99,9 +99,9 @@ def generate(
 @app.command()
 def schema() -> None:
     """Print the GraphQL schema."""
-    from graphql_api.schema import schema as built
+    from graphql_api.schema import print_schema
 
-    typer.echo(built.as_str())
+    typer.echo(print_schema())
 
 
 async def _show(reports: AsyncIterator[Report]) -> Report | None:

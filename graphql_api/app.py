@@ -83,6 +83,7 @@ def context_maker(services: Services) -> Callable[[HTTPConnection], Context]:
             watching=services.watching,
             models=services.models,
             request_id=secrets.token_hex(8),
+            may_write=connection.scope.get("method") != "GET",
         )
 
     return make_context

@@ -22,7 +22,7 @@ PING_SECONDS = 20.0
 
 # Allocations between two looks at the youngest objects. The default of 700 makes the collector run hundreds of times a
 # second under load, and each full run stops the event loop for as long as there are live objects to visit.
-GC_THRESHOLDS = (50_000, 20, 50)
+GC_THRESHOLDS = (10_000, 20, 50)
 
 # How long a rendering thread may hold on to the interpreter while the event loop waits for it; the default is 5 ms.
 SWITCH_SECONDS = 0.0005

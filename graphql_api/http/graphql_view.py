@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from cross_web import AsyncHTTPRequestAdapter, HTTPException
+from cross_web import AsyncHTTPRequestAdapter, HTTPException, StarletteRequestAdapter
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -36,9 +36,19 @@ CONNECTION_INIT_WAIT = timedelta(seconds=10)
 PREFLIGHT_HEADERS = ("graphql-require-preflight", "apollo-require-preflight", "x-requested-with")
 
 
+class _RequestAdapter(StarletteRequestAdapter):
+    """Media types are the same in upper and in lower case, and Strawberry compares them as text."""
+
+    @property
+    def content_type(self) -> str | None:
+        found = super().content_type
+        return None if found is None else found.lower()
+
+
 class GraphQLView(GraphQL[Context, None]):
     """The endpoint /graphql."""
 
+    request_adapter_class = _RequestAdapter
     graphql_transport_ws_handler_class = TransportSocketHandler
     websocket_adapter_class = TransportSocket
 
@@ -75,6 +85,10 @@ class GraphQLView(GraphQL[Context, None]):
                 error.status_code, error.reason, headers=headers if error.status_code == 405 else None
             )
         await response(scope, receive, send)
+
+    def should_render_graphql_ide(self, request: object) -> bool:
+        """Never: the explorer has a path of its own."""
+        return False
 
     async def get_context(self, request: HTTPConnection, response: Response | WebSocket) -> Context:
         """Who asks, and the service."""

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from graphql_api.http.errors import error_response
 
 MAX_BODY_BYTES = 128 * 1024
+DISCARDED_BYTES = 1024 * 1024
 
 
 class HostGuard:
@@ -29,7 +30,8 @@ class HostGuard:
             return self._app(scope, receive, send)
         if scope["type"] == "websocket":
             return send({"type": "websocket.close", "code": 1008})
-        return error_response(421, "This server does not answer to that host name.")(scope, receive, send)
+        refusal = error_response(421, "This server does not answer to that host name; see TEXT2IMAGE_ALLOWED_HOSTS.")
+        return refusal(scope, receive, send)
 
     def _is_allowed(self, host: str) -> bool:
         try:
@@ -90,11 +92,21 @@ class BodyGuard:
         try:
             await self._app(scope, receive_bounded, send)
         except _BodyTooLarge:
+            await _discard(receive, DISCARDED_BYTES)
             await _too_large(scope, receive, send)
 
 
 class _BodyTooLarge(Exception):
     pass
+
+
+async def _discard(receive: Receive, at_most: int) -> None:
+    """Read on for a while: a client that is still sending when the connection closes never sees the answer."""
+    while at_most > 0:
+        message = await receive()
+        at_most -= len(message.get("body", b"")) or 1
+        if not message.get("more_body", False):
+            return
 
 
 async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:

@@ -21,6 +21,8 @@ class Context:
     watching: WatchService
     models: ModelRegistry
     request_id: str
+    may_write: bool = True
+    """Whether the request may have effects. A GET may not: any page can make a browser send one."""
     connection_params: dict[str, object] | None = None
 
 

@@ -11,12 +11,12 @@ import inspect
 import logging
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, cast
 
 import strawberry
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode
 from graphql import ExecutionResult as CoreResult
-from graphql import GraphQLError, OperationDefinitionNode
 from graphql.execution import Executor, create_source_event_stream, execute, execute_subscription_event
 from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import InvalidOperationTypeError
@@ -60,12 +60,12 @@ class JobSchema(strawberry.Schema):
         if allowed_operation_types is not None:
             allowed &= set(allowed_operation_types)
         try:
-            document, operation = self._prepare(query, operation_name, allowed)
+            call = self._prepare(
+                query, operation_name, allowed, variable_values, context_value, root_value, operation_extensions
+            )
         except _NotExecutable as refusal:
             return PreExecutionError(data=None, errors=list(refusal.errors))
-        return await self._execute(
-            document, operation, variable_values, context_value, root_value, operation_extensions
-        )
+        return await call.execute()
 
     async def stream(
         self,
@@ -80,96 +80,30 @@ class JobSchema(strawberry.Schema):
         """Run any operation over a transport that streams; the stream of a query or mutation has one result."""
         allowed = set(OperationType if allowed_operation_types is None else allowed_operation_types)
         try:
-            document, operation = self._prepare(query, operation_name, allowed)
+            call = self._prepare(
+                query, operation_name, allowed, variable_values, context_value, root_value, operation_extensions
+            )
         except _NotExecutable as refusal:
             return _refusal(refusal.errors)
         except (MissingQueryError, InvalidOperationTypeError) as error:
             return _refusal([_bad_request(error)])
-        if operation.operation.value == OperationType.SUBSCRIPTION.value:
-            return self._subscribe(
-                document, operation, variable_values, context_value, root_value, operation_extensions
-            )
-        return self._once(document, operation, variable_values, context_value, root_value, operation_extensions)
-
-    async def _once(
-        self,
-        document: Document,
-        operation: OperationDefinitionNode,
-        variables: dict[str, Any] | None,
-        context: Any,
-        root: Any,
-        extensions: dict[str, Any] | None,
-    ) -> Results:
-        yield await self._execute(document, operation, variables, context, root, extensions)
-
-    async def _execute(
-        self,
-        document: Document,
-        operation: OperationDefinitionNode,
-        variables: dict[str, Any] | None,
-        context: Any,
-        root: Any,
-        extensions: dict[str, Any] | None,
-    ) -> ExecutionResult:
-        assert document.node is not None
-        result = execute(
-            self._schema,
-            document.node,
-            root_value=root,
-            context_value=context,
-            variable_values=variables,
-            operation_name=operation.name.value if operation.name else None,
-            executor_class=StrawberryGraphQLCoreExecutionContext,
-            operation_extensions=extensions,
-        )
-        return _presentable(await result if inspect.isawaitable(result) else result, context)
-
-    async def _subscribe(
-        self,
-        document: Document,
-        operation: OperationDefinitionNode,
-        variables: dict[str, Any] | None,
-        context: Any,
-        root: Any,
-        extensions: dict[str, Any] | None,
-    ) -> Results:
-        assert document.node is not None
-        build_executor = partial(
-            StrawberryGraphQLCoreExecutionContext.build,
-            self._schema,
-            document.node,
-            root,
-            context,
-            variables,
-            operation.name.value if operation.name else None,
-            operation_extensions=extensions,
-        )
-        source, errors = await _event_source(build_executor())
-        if source is None:
-            yield PreExecutionError(data=None, errors=_presentable_errors(errors, context))
-            return
-        plan = document.plan(self._schema, operation)
-        async with aclosing(source) as events:
-            try:
-                async for event in events:
-                    data = None if plan is None else await plan.execute(event, context)
-                    if data is None:
-                        result = await _execute_event(build_executor(), event)
-                        yield _presentable(result, context)
-                    else:
-                        yield ExecutionResult(data=data, errors=None)
-                    # A subscription may be idle for hours: it holds on to nothing meanwhile.
-                    del event, data
-            except Exception as error:
-                yield ExecutionResult(data=None, errors=_presentable_errors([_located(error)], context))
+        is_subscription = call.operation.operation.value == OperationType.SUBSCRIPTION.value
+        return call.subscribe() if is_subscription else call.execute_as_stream()
 
     def _prepare(
-        self, query: str | None, operation_name: str | None, allowed: set[OperationType]
-    ) -> tuple[Document, OperationDefinitionNode]:
+        self,
+        query: str | None,
+        operation_name: str | None,
+        allowed: set[OperationType],
+        variables: dict[str, Any] | None,
+        context: Any,
+        root: Any,
+        extensions: dict[str, Any] | None,
+    ) -> _Call:
         if not query:
             raise MissingQueryError
         document = self._read_document(query)
-        if document.errors:
+        if document.errors or document.node is None:
             raise _NotExecutable(document.errors)
         try:
             operation = document.operation(operation_name)
@@ -178,7 +112,76 @@ class JobSchema(strawberry.Schema):
         kind = OperationType(operation.operation.value)
         if kind not in allowed:
             raise InvalidOperationTypeError(kind)
-        return document, operation
+        return _Call(self._schema, document, document.node, operation, variables, context, root, extensions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """An operation that may be executed, with everything that it is executed with."""
+
+    schema: GraphQLSchema
+    document: Document
+    node: DocumentNode
+    operation: OperationDefinitionNode
+    variables: dict[str, Any] | None
+    context: Any
+    root: Any
+    extensions: dict[str, Any] | None
+
+    @property
+    def name(self) -> str | None:
+        """The name of the operation."""
+        return self.operation.name.value if self.operation.name else None
+
+    async def execute(self) -> ExecutionResult:
+        """Run a query or a mutation."""
+        result = execute(
+            self.schema,
+            self.node,
+            root_value=self.root,
+            context_value=self.context,
+            variable_values=self.variables,
+            operation_name=self.name,
+            executor_class=StrawberryGraphQLCoreExecutionContext,
+            operation_extensions=self.extensions,
+        )
+        return _presentable(await result if inspect.isawaitable(result) else result, self.context)
+
+    async def execute_as_stream(self) -> Results:
+        """Run a query or a mutation over a transport of streams."""
+        yield await self.execute()
+
+    async def subscribe(self) -> Results:
+        """Run a subscription."""
+        source, errors = await _event_source(self._executor())
+        if source is None:
+            yield PreExecutionError(data=None, errors=_presentable_errors(errors, self.context))
+            return
+        plan = self.document.plan(self.schema, self.operation)
+        async with aclosing(source) as events:
+            try:
+                async for event in events:
+                    data = None if plan is None else await plan.execute(event, self.context)
+                    if data is None:
+                        yield _presentable(await _execute_event(self._executor(), event), self.context)
+                    else:
+                        yield ExecutionResult(data=data, errors=None)
+                    # A subscription may be idle for hours: it holds on to nothing meanwhile.
+                    del event, data
+            except Exception as error:
+                yield ExecutionResult(data=None, errors=_presentable_errors([_located(error)], self.context))
+
+    def _executor(self) -> Executor[Any] | list[GraphQLError]:
+        """What executes the operation, or why its variables do not fit."""
+        return StrawberryGraphQLCoreExecutionContext.build(
+            self.schema,
+            self.node,
+            self.root,
+            self.context,
+            self.variables,
+            self.name,
+            operation_extensions=self.extensions,
+        )
 
 
 async def _event_source(

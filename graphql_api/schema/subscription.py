@@ -11,13 +11,14 @@ from contextlib import aclosing
 from typing import Annotated
 
 import strawberry
+from graphql import GraphQLError
 from strawberry import ID, UNSET, argument
 
 from graphql_api.domain.errors import InvalidInput, JobNotFound, RequestRefused
 from graphql_api.domain.ids import as_job_id, key_of
 from graphql_api.schema.context import Info
 from graphql_api.schema.cursors import parse_event_cursor
-from graphql_api.schema.errors import top_level_error
+from graphql_api.schema.errors import ErrorCode, top_level_error
 from graphql_api.schema.inputs import GenerateImageInput, JobFilter, given, job_query
 from graphql_api.schema.types import JobEvent
 from graphql_api.service.watching import Events
@@ -35,6 +36,8 @@ class Subscription:
         self, info: Info, input: Annotated[GenerateImageInput, argument(description="What to generate.")]
     ) -> AsyncGenerator[JobEvent, None]:
         context, request = info.context, input.to_domain()
+        if not context.may_write:
+            raise GraphQLError("Starting a generation needs POST.", extensions={"code": ErrorCode.BAD_REQUEST})
         try:
             if not request.idempotency_key:
                 raise InvalidInput("A subscription needs an idempotencyKey.", path=("idempotencyKey",))
