@@ -63,6 +63,7 @@ def generate(
 ) -> None:
     """Make one image and write it to a file."""
     from graphql_api.commands import generate as command
+    from graphql_api.domain.errors import Text2ImageError
     from graphql_api.domain.generation import Dimensions, GenerationRequest, ImageFormat
 
     formats = {".jpg": ImageFormat.JPEG, ".jpeg": ImageFormat.JPEG, ".png": ImageFormat.PNG, ".webp": ImageFormat.WEBP}
@@ -83,7 +84,7 @@ def generate(
     reports = command.generate_there(server, request) if server else command.generate_here(_settings(), request)
     try:
         last = asyncio.run(_show(reports))
-    except command.GenerationStopped as error:
+    except (command.GenerationStopped, ValueError, Text2ImageError) as error:
         _stop(str(error))
     except KeyboardInterrupt:
         _stop("Stopped.", code=130)

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from graphql_api.bootstrap import Services, open_services
 from graphql_api.domain.errors import Text2ImageError
@@ -97,6 +97,7 @@ async def generate_there(server: str, request: GenerationRequest) -> AsyncIterat
     """
     import httpx
 
+    _check_url(server)
     variables = {"input": _input(request)}
     async with httpx.AsyncClient(base_url=server, timeout=httpx.Timeout(10, read=60)) as client:
         for attempt in range(1 + RECONNECTS):
@@ -113,6 +114,16 @@ async def generate_there(server: str, request: GenerationRequest) -> AsyncIterat
                 if attempt == RECONNECTS:
                     raise GenerationStopped(f"{server} cannot be reached ({type(error).__name__}).") from error
                 await asyncio.sleep(0.5 * 2**attempt)
+
+
+def _check_url(server: str) -> None:
+    try:
+        parts = urlsplit(server)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise GenerationStopped(f"{server} is not the URL of a server, such as http://127.0.0.1:8000.")
 
 
 async def _events(client: Any, variables: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:

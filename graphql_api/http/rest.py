@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import html
-import json as standard_json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +57,7 @@ class RestApi:
     async def generate(self, request: Request) -> Response:
         """Make an image and answer with its URL."""
         try:
-            fields = standard_json.loads(await request.body())
+            fields = json.decode(await request.body())
             if not isinstance(fields, dict):
                 raise _BadRequest("The body must be a JSON object.")
             asked = _request_of(fields, prompt_field="text")

@@ -145,7 +145,11 @@ class _Call:
             executor_class=StrawberryGraphQLCoreExecutionContext,
             operation_extensions=self.extensions,
         )
-        return _presentable(await result if inspect.isawaitable(result) else result, self.context)
+        presentable = _presentable(await result if inspect.isawaitable(result) else result, self.context)
+        if presentable.data is None and presentable.errors and all(error.path is None for error in presentable.errors):
+            # The variables do not fit: nothing was executed.
+            return PreExecutionError(data=None, errors=presentable.errors)
+        return presentable
 
     async def execute_as_stream(self) -> Results:
         """Run a query or a mutation over a transport of streams."""

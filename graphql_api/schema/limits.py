@@ -21,14 +21,20 @@ from graphql import (
 )
 
 SATURATED = 1_000_000
+INTROSPECTION = ("__schema", "__type")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryLimits:
-    """The most that one document may ask. `tokens` is checked by the parser, all others here, before validation."""
+    """The most that one document may ask. `tokens` is checked by the parser, all others here, before validation.
+
+    Depth below `__schema` and `__type` is counted apart: the introspection query of every tool is deeper than any
+    sensible query. Validation allows no lists of lists there without end.
+    """
 
     tokens: int = 1_000
     depth: int = 12
+    introspection_depth: int = 20
     fields: int = 500
     aliases: int = 30
     root_fields: int = 20
@@ -40,6 +46,7 @@ class _Measure:
     """What a selection set comes to when its fragments are written out."""
 
     depth: int = 0
+    introspection_depth: int = 0
     fields: int = 0
     aliases: int = 0
     root_fields: int = 0
@@ -48,6 +55,7 @@ class _Measure:
     def __add__(self, other: _Measure) -> _Measure:
         return _Measure(
             max(self.depth, other.depth),
+            max(self.introspection_depth, other.introspection_depth),
             min(self.fields + other.fields, SATURATED),
             min(self.aliases + other.aliases, SATURATED),
             min(self.root_fields + other.root_fields, SATURATED),
@@ -62,7 +70,7 @@ def exceeded_limit(document: DocumentNode, limits: QueryLimits) -> str | None:
         if isinstance(definition, OperationDefinitionNode):
             measure = measuring.of_selections(definition.selection_set)
             measure += _Measure(directives=len(definition.directives or ()))
-            for what in ("depth", "fields", "aliases", "root_fields", "directives"):
+            for what in ("depth", "introspection_depth", "fields", "aliases", "root_fields", "directives"):
                 if getattr(measure, what) > getattr(limits, what):
                     name = what.replace("_", " ")
                     return f"The operation exceeds the limit for {name}, which is {getattr(limits, what)}."
@@ -88,8 +96,10 @@ class _Measuring:
         directives = len(selection.directives or ())
         if isinstance(selection, FieldNode):
             inner = self.of_selections(selection.selection_set)
+            is_introspection = selection.name.value in INTROSPECTION
             return _Measure(
-                inner.depth + 1,
+                1 if is_introspection else inner.depth + 1,
+                inner.depth if is_introspection else inner.introspection_depth,
                 min(inner.fields + 1, SATURATED),
                 min(inner.aliases + (selection.alias is not None), SATURATED),
                 1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from graphql import get_introspection_query
 
 from graphql_api.schema import schema
 from graphql_api.schema.documents import MAX_CACHED_CHARS, document_reader
@@ -80,3 +81,13 @@ def test_the_limits_can_be_set() -> None:
 
     assert read("{ a: __typename }").errors == ()
     assert read("{ a: __typename b: __typename }").errors[0].extensions == {"code": ErrorCode.QUERY_TOO_COMPLEX}
+
+
+def test_the_introspection_query_of_tools_is_within_the_limits() -> None:
+    assert code_of(get_introspection_query(specified_by_url=True, input_value_deprecation=True)) is None
+
+
+def test_introspection_is_not_without_end() -> None:
+    nested = "fields { type { " * 12 + "name" + " } }" * 12
+
+    assert code_of(f"{{ __schema {{ types {{ {nested} }} }} }}") == "QUERY_TOO_COMPLEX"
