@@ -65,8 +65,9 @@ class JobService:
             key=None if key is None else _idempotency_key(key, request, model.name),
             max_queued=self.max_queued,
         )
-        if submitted.is_new:
-            await self.announce(submitted.job)
+        if not submitted.is_new:
+            return replace(submitted, job=await self.with_live_progress(submitted.job))
+        await self.announce(submitted.job)
         return submitted
 
     async def get(self, caller_id: CallerId, job_id: JobId) -> Job | None:

@@ -90,8 +90,9 @@ class Run:
         self._task = asyncio.current_task()
         renewing = asyncio.create_task(self._keep_lease())
         try:
-            await self._announce(self.job)
             async with self._bench.broker.subscribe(job_topic(self.job.id), self._on_notice):
+                await self._announce(self.job)
+                await self._check_claim()
                 moved = await self._outcome()
             # From here on the row decides who has won; a revocation would only hide the outcome.
             renewing.cancel()
@@ -216,6 +217,12 @@ class Run:
             if not is_held:
                 self._revoke()
                 return
+
+    async def _check_claim(self) -> None:
+        """Notice a cancellation that came between the claim and the subscription."""
+        row = await self._insist(lambda: self._bench.store.find(self.job.id))
+        if row is None or row.revision != self.job.revision:
+            self._revoke()
 
     def _on_notice(self, notice: Notice) -> None:
         if isinstance(notice, JobMoved) and notice.revision > self.job.revision:

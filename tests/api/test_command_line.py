@@ -7,12 +7,12 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from graphql_api.__main__ import app
 from tests.clients.graphql_http import Api
@@ -22,11 +22,13 @@ ROOT = Path(__file__).parents[2]
 QUICK = ["--width", "64", "--height", "64", "--steps", "2"]
 
 
-def run(*arguments: str, within: float = 60, **settings: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, within: float = 60, settings: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run `python -m graphql_api` to its end."""
     return subprocess.run(
         [sys.executable, "-m", "graphql_api", *arguments],
-        env={**clean_environment(**settings), "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
+        env={**clean_environment(**(settings or {})), "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"},
         capture_output=True,
         text=True,
         timeout=within,
@@ -55,7 +57,9 @@ def test_schema_is_the_one_in_the_repository() -> None:
 def test_generate_writes_an_image_in_the_format_of_the_ending(tmp_path: Path, ending: str, image_format: str) -> None:
     output = tmp_path / f"picture.{ending}"
     data_dir = tmp_path / "data"
-    result = run("generate", "a lighthouse", "-o", str(output), "--seed", "7", *QUICK, data_dir=str(data_dir))
+    result = run(
+        "generate", "a lighthouse", "-o", str(output), "--seed", "7", *QUICK, settings={"data_dir": str(data_dir)}
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.split() == [str(output), "seed", "7"]
     with Image.open(output) as picture:
@@ -136,7 +140,7 @@ def test_generate_against_something_else_says_so(shared_server: ServerProcess, t
 def test_port_that_is_taken_is_told_with_a_way_out(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        result = run("serve", "--port", str(port), data_dir=str(tmp_path / "data"))
+        result = run("serve", "--port", str(port), settings={"data_dir": str(tmp_path / "data")})
     assert result.returncode == 1
     assert f"port {port}" in result.stderr
     assert "--port" in result.stderr
@@ -159,7 +163,7 @@ def test_port_that_is_taken_is_told_with_a_way_out(tmp_path: Path) -> None:
     ids=str,
 )
 def test_wrong_setting_is_told(tmp_path: Path, settings: dict[str, str], name: str) -> None:
-    result = run("serve", "--port", "0", **{"data_dir": str(tmp_path / "data"), **settings})
+    result = run("serve", "--port", "0", settings={"data_dir": str(tmp_path / "data"), **settings})
     assert result.returncode in (1, 2)
     assert name in result.stderr
     assert result.stderr.strip()

@@ -71,9 +71,8 @@ async def test_killed_server_loses_no_job_and_clients_learn_of_every_end(start_s
         assert finals == dict.fromkeys(job_ids, "SUCCEEDED")
         assert await api.total() == 22
         for job_id in job_ids:
-            job = await api.job(job_id)
-            assert job is not None
-            assert (await api.http.get(job["images"][0]["url"])).status_code == 200
+            finished = await api.finished(job_id)
+            assert (await api.http.get(finished["images"][0]["url"])).status_code == 200
         left = [path for path in (server.data_dir / "images").iterdir() if path.is_dir() and path.name[0] != "."]
         assert len(left) == 22
     assert "Traceback" not in server.log

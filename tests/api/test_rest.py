@@ -159,9 +159,7 @@ async def test_image_that_takes_longer_is_answered_with_where_to_look(start_serv
             body: str = answer.json()["body"]
             return body if answer.status_code == 200 else None
 
-        found = await eventually(image_url)
-        assert found is not None
-        assert (await api.http.get(found)).headers["content-type"] == "image/jpeg"
+        assert (await api.http.get(await eventually(image_url))).headers["content-type"] == "image/jpeg"
 
         page = await api.http.get("/text2image", params={"prompt": "<b>", **SMALL, "steps": 20})
         assert page.status_code == 202

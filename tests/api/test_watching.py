@@ -160,7 +160,8 @@ async def test_progress_comes_at_most_five_times_a_second(api: Api, socket: Sock
 async def test_progress_of_many_jobs_shares_the_five_a_second(api: Api, socket: Socket) -> None:
     key = await socket.subscribe(WATCH_ALL, {"filter": {"statuses": ["RUNNING"]}})
     jobs = [await api.generate(steps=30) for _ in range(2)]
-    arrivals, told = [], set()
+    arrivals: list[float] = []
+    told: set[str] = set()
     while len(arrivals) < 8:
         payload = await socket.next_of(key)
         assert payload is not None
@@ -342,7 +343,7 @@ async def test_all_jobs_begin_with_those_that_are_active(
     done = await api.generate()
     await api.cancel(done["id"])
     key = await socket.subscribe(WATCH_ALL)
-    snapshots = []
+    snapshots: list[Event] = []
     while len(snapshots) < 3:
         payload = await socket.next_of(key)
         assert payload is not None

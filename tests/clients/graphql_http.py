@@ -129,8 +129,7 @@ class Api:
             assert job is not None, "the job is gone"
             return job if condition(job) else None
 
-        found = await eventually(look)
-        assert found is not None
+        found: dict[str, Any] = await eventually(look)
         return found
 
     async def finished(self, job_id: str) -> dict[str, Any]:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-T = TypeVar("T")
+from collections.abc import Callable
+from typing import Any
 
 PATIENCE_SECONDS = 30.0
 """How long a test waits for what must come. Long, since it costs nothing unless the test fails."""
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], *, within: float = PATIENCE_SECONDS) -> T:
-    """The first result of `condition` that is true. Fails when there is none within so many seconds."""
+async def eventually(condition: Callable[[], object], *, within: float = PATIENCE_SECONDS) -> Any:
+    """The first result of `condition` that is true; it may be a coroutine function. Fails when there is none within so many seconds."""
     deadline = time.monotonic() + within
     while True:
         result = condition()
-        found: T = await result if inspect.isawaitable(result) else result
+        found = await result if inspect.isawaitable(result) else result
         if found:
             return found
         assert time.monotonic() < deadline, f"{inspect.getsource(condition).strip()} was not true within {within} s"

@@ -12,7 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract.sample_jobs import (
+from graphql_api.domain.errors import IdempotencyConflict, JobFailureCode, ModelFailed, QueueFull
+from graphql_api.domain.ids import CallerId, new_job_id
+from graphql_api.domain.job import CancelOutcome, Job, JobPhase, JobStatus, Progress, Tombstone, WithheldImage
+from graphql_api.ports import IdempotencyKey, JobPage, JobPosition, JobQuery, JobStore, PageRequest, Work
+from tests.contract.sample_jobs import (
     ALICE,
     BOB,
     NOON,
@@ -27,10 +31,6 @@ from contract.sample_jobs import (
     position_of,
     succeeded,
 )
-from graphql_api.domain.errors import IdempotencyConflict, JobFailureCode, ModelFailed, QueueFull
-from graphql_api.domain.ids import CallerId, new_job_id
-from graphql_api.domain.job import CancelOutcome, Job, JobPhase, JobStatus, Progress, Tombstone, WithheldImage
-from graphql_api.ports import IdempotencyKey, JobPage, JobPosition, JobQuery, JobStore, PageRequest, Work
 
 HALFWAY = Progress(phase=JobPhase.GENERATING, fraction=0.5, step=10, total_steps=20, eta_seconds=2.5)
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from contract.sample_jobs import ALICE, NOON, a_job, added, claimed, live, moved
 from graphql_api.adapters.job_store import open_job_store
 from graphql_api.adapters.job_store.group_commit import GroupCommit
 from graphql_api.adapters.job_store.migrations import SchemaTooNew
@@ -26,11 +25,12 @@ from graphql_api.domain.errors import QueueFull, ServiceUnavailable
 from graphql_api.domain.ids import JobId
 from graphql_api.domain.job import JobStatus
 from graphql_api.ports import IdempotencyKey, JobQuery
+from tests.contract.sample_jobs import ALICE, NOON, a_job, added, claimed, live, moved
 
 OTHER_PROCESS = """
 import asyncio, sys
 sys.path[:0] = ["tests"]
-from contract.sample_jobs import added, claimed
+from tests.contract.sample_jobs import added, claimed
 from graphql_api.adapters.job_store import open_job_store
 
 async def main():

@@ -18,7 +18,7 @@ from graphql_api.domain.events import JobEvent, JobEventKind
 from graphql_api.domain.generation import ModelAvailability
 from graphql_api.domain.job import CancelOutcome, Job
 from graphql_api.schema import schema
-from graphql_api.schema.documents import operations_of
+from graphql_api.schema.limits import operations_of
 from graphql_api.schema.plans import plan_for
 from graphql_api.schema.types import JobEvent as EventType
 from tests.contract.sample_jobs import NOON, a_job, an_image

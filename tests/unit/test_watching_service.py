@@ -92,7 +92,7 @@ async def opened(events: Events) -> AsyncIterator[Events]:
 
 async def waiting(events: Events) -> asyncio.Task[JobEvent]:
     """The next event, asked for now; the stream has begun when this returns."""
-    task = asyncio.create_task(anext(events))  # type: ignore[arg-type]
+    task = asyncio.create_task(anext(events))
     for _ in range(50):
         await asyncio.sleep(0.001)
     return task
@@ -250,4 +250,5 @@ async def test_a_stream_that_was_closed_leaves_nothing_behind(watched: Watched) 
         await anext(events)
 
     assert watched.broker._subscribers == {}
-    assert watched.watching._missed.by_job == watched.watching._missed.by_caller == {}
+    assert watched.watching._missed.by_job == {}
+    assert watched.watching._missed.by_caller == {}

@@ -34,6 +34,7 @@ from graphql_api.service.models import ModelRegistry, RunnableModel
 from graphql_api.service.run import Bench, WorkerOptions
 from graphql_api.service.watching import WatchService
 from graphql_api.service.worker import Worker
+from tests.clients.waiting import eventually
 
 ALICE = CallerId("alice")
 REQUEST = GenerationRequest(prompt="a cat", seed=1, steps=4)
@@ -128,9 +129,11 @@ class Shop:
             return [event async for event in await self.watching.watch_job(ALICE, job.id)]
 
     async def until(self, job: Job, condition: Callable[[Job], bool]) -> Job:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            while (found := await self.jobs.get(ALICE, job.id)) is None or not condition(found):
-                await asyncio.sleep(0.01)
+        async def looked_at() -> Job | None:
+            found = await self.jobs.get(ALICE, job.id)
+            return found if found is not None and condition(found) else None
+
+        found: Job = await eventually(looked_at, within=DEADLINE_SECONDS)
         return found
 
     def files(self) -> list[str]:
