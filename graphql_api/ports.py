@@ -248,6 +248,11 @@ class JobMoved:
     job: Job | None
     is_deleted: bool = False
 
+    @classmethod
+    def of(cls, job: Job) -> JobMoved:
+        """The announcement of a job that was just written."""
+        return cls(job_id=job.id, caller_id=job.caller_id, revision=job.revision, job=job)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobProgressed:

@@ -79,11 +79,12 @@ class BodyGuard:
         return self._count(scope, receive, send)
 
     async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
-        received = 0
+        received, is_whole = 0, False
 
         async def receive_bounded() -> Message:
-            nonlocal received
+            nonlocal received, is_whole
             message = await receive()
+            is_whole = not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > MAX_BODY_BYTES:
                 raise _BodyTooLarge
@@ -92,7 +93,8 @@ class BodyGuard:
         try:
             await self._app(scope, receive_bounded, send)
         except _BodyTooLarge:
-            await _discard(receive, DISCARDED_BYTES)
+            if not is_whole:
+                await _discard(receive, DISCARDED_BYTES)
             await _too_large(scope, receive, send)
 
 

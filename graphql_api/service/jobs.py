@@ -140,7 +140,7 @@ class JobService:
 
     async def announce(self, job: Job) -> None:
         """Tell watchers that a job took its revision."""
-        await self.broker.publish(JobMoved(job_id=job.id, caller_id=job.caller_id, revision=job.revision, job=job))
+        await self.broker.publish(JobMoved.of(job))
 
     def _cancel_outcome(self, job: Job) -> CancelOutcome:
         if job.status is JobStatus.QUEUED:

@@ -91,7 +91,6 @@ class Run:
         renewing = asyncio.create_task(self._keep_lease())
         try:
             async with self._bench.broker.subscribe(job_topic(self.job.id), self._on_notice):
-                await self._announce(self.job)
                 await self._check_claim()
                 moved = await self._outcome()
             # From here on the row decides who has won; a revocation would only hide the outcome.
@@ -183,7 +182,7 @@ class Run:
         """Write how the job ended, if the claim still holds, and tell the watchers."""
         saved = await self._insist(lambda: self._bench.store.update(moved))
         if saved is not None:
-            await self._announce(saved)
+            await self._bench.broker.publish(JobMoved.of(saved))
         if saved is None or not saved.images:
             await self._discard_files()
 
@@ -191,7 +190,7 @@ class Run:
         if not self._is_revoked:
             released = await self._bench.store.update(self.job.with_progress(self._progress).released())
             if released is not None:
-                await self._announce(released)
+                await self._bench.broker.publish(JobMoved.of(released))
         await self._discard_files()
 
     async def _discard_files(self) -> None:
@@ -283,11 +282,6 @@ class Run:
                 attempt=self.job.attempt,
                 progress=self._progress,
             )
-        )
-
-    async def _announce(self, job: Job) -> None:
-        await self._bench.broker.publish(
-            JobMoved(job_id=job.id, caller_id=job.caller_id, revision=job.revision, job=job)
         )
 
     async def _insist(self, action: Callable[[], Awaitable[T]]) -> T:

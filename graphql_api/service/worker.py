@@ -7,7 +7,7 @@ import logging
 
 from graphql_api.domain.errors import ServiceUnavailable
 from graphql_api.domain.job import Job
-from graphql_api.ports import QUEUE_TOPIC
+from graphql_api.ports import QUEUE_TOPIC, JobMoved
 from graphql_api.service.models import ModelRegistry, RunnableModel
 from graphql_api.service.run import Bench, Run
 
@@ -39,7 +39,11 @@ class Worker:
         for runnable in self._models:
             running = sum(run.runnable is runnable for run in self._runs.values())
             if running < runnable.concurrency:
-                for job in await self._claim(runnable, runnable.concurrency - running):
+                claimed = await self._claim(runnable, runnable.concurrency - running)
+                # Before anything else: watchers get the revisions of a caller in their order.
+                for job in claimed:
+                    await self._bench.broker.publish(JobMoved.of(job))
+                for job in claimed:
                     self._start(job, runnable)
 
     async def _claim(self, runnable: RunnableModel, limit: int) -> list[Job]:

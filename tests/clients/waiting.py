@@ -13,7 +13,8 @@ PATIENCE_SECONDS = 30.0
 
 
 async def eventually(condition: Callable[[], object], *, within: float = PATIENCE_SECONDS) -> Any:
-    """The first result of `condition` that is true; it may be a coroutine function. Fails when there is none within so many seconds."""
+    """The first true result of `condition`, which may be a coroutine function. Fails when none comes within so many
+    seconds."""
     deadline = time.monotonic() + within
     while True:
         result = condition()

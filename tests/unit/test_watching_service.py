@@ -67,7 +67,7 @@ class Watched:
         await self.broker.publish(JobProgressed(job_id=job.id, caller_id=ALICE, attempt=job.attempt, progress=progress))
 
     async def _announced(self, job: Job) -> Job:
-        await self.broker.publish(JobMoved(job_id=job.id, caller_id=job.caller_id, revision=job.revision, job=job))
+        await self.broker.publish(JobMoved.of(job))
         return job
 
 
