@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+PYTEST_ARGS ?= --numprocesses 2 --dist loadfile
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -16,7 +17,7 @@ run: $(VENV)/.ready-to-run ## Serve on 127.0.0.1:8000; PORT=8123 make run for an
 	@PORT=$(PORT) $(BIN)/text2image serve
 
 .PHONY: test
-test: $(VENV)/.ready-to-develop ## Run all tests
+test: $(VENV)/.ready-to-develop ## Run all tests, on two processes; PYTEST_ARGS= for other arguments
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
 .PHONY: check
