@@ -92,6 +92,7 @@ def _report(job: Job, image: bytes | None) -> Report:
 
 async def generate_there(server: str, request: GenerationRequest) -> AsyncIterator[Report]:
     """Run a job on a server, over Server-Sent Events. A lost connection is made again: the key leads to the same job.
+    A server that cannot be reached in the first place is not tried again.
 
     Raises GenerationStopped.
     """
@@ -100,9 +101,11 @@ async def generate_there(server: str, request: GenerationRequest) -> AsyncIterat
     _check_url(server)
     variables = {"input": _input(request)}
     async with httpx.AsyncClient(base_url=server, timeout=httpx.Timeout(10, read=60)) as client:
+        has_answered = False
         for attempt in range(1 + RECONNECTS):
             try:
                 async for data in _events(client, variables):
+                    has_answered = True
                     job = data["generateImage"]["job"]
                     if job is None or job["failure"] or job["status"] == "CANCELED":
                         raise GenerationStopped(_why(job))
@@ -111,7 +114,7 @@ async def generate_there(server: str, request: GenerationRequest) -> AsyncIterat
                     if image is not None:
                         return
             except httpx.TransportError as error:
-                if attempt == RECONNECTS:
+                if attempt == RECONNECTS or not has_answered:
                     raise GenerationStopped(f"{server} cannot be reached ({type(error).__name__}).") from error
                 await asyncio.sleep(0.5 * 2**attempt)
 

@@ -185,3 +185,12 @@ def test_help_names_the_commands() -> None:
     assert result.exit_code == 0
     for command in ("serve", "generate", "schema"):
         assert command in result.stdout
+
+
+def test_generate_with_a_server_that_is_not_there_says_so_at_once(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        origin = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        result = run("generate", "a cat", "-o", str(tmp_path / "a.jpg"), "--server", origin, within=10)
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1] == f"{origin} cannot be reached (ConnectError)."

@@ -1,5 +1,6 @@
 """The schema as an artefact."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,10 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
     assert settings.database_url == f"sqlite:{tmp_path}/jobs.sqlite3"
     assert settings.images_url == f"file:{tmp_path}"
     assert settings.allowed_hosts == ("a.example", "b.example")
+
+
+def test_the_operations_of_the_readme_are_valid() -> None:
+    blocks = re.findall(r"```graphql\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+    assert len(blocks) == 2
+    assert [schema._read_document(block).errors for block in blocks] == [(), ()]
