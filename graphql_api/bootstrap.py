@@ -18,7 +18,7 @@ from graphql_api.adapters.image_store import open_image_store
 from graphql_api.adapters.image_store.folder import FolderImageStore
 from graphql_api.adapters.job_store import open_job_store
 from graphql_api.adapters.model_endpoint import open_model_endpoint
-from graphql_api.codecs import CODECS
+from graphql_api.codecs import codec_named
 from graphql_api.domain.generation import Model, ModelDefaults, ModelLimits
 from graphql_api.ports import EventBroker, ImageStore, JobStore
 from graphql_api.service.estimates import Estimates
@@ -117,7 +117,7 @@ async def open_services(settings: Settings, *, with_worker: bool = True) -> Asyn
 async def _sketch_model(stack: AsyncExitStack, settings: Settings, executor: Executor) -> RunnableModel:
     endpoint = await stack.enter_async_context(open_model_endpoint(settings.endpoint, executor=executor))
     return RunnableModel(
-        model=SKETCH, endpoint=endpoint, codec=CODECS["jumpstart-sd"], concurrency=settings.concurrency
+        model=SKETCH, endpoint=endpoint, codec=codec_named("jumpstart-sd"), concurrency=settings.concurrency
     )
 
 

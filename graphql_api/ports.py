@@ -8,15 +8,15 @@ All methods may raise ServiceUnavailable when the technology behind them does no
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from graphql_api.domain.generation import GenerationParameters, ModelAvailability
+from graphql_api.domain.generation import Choice, Dimensions, GenerationParameters, ModelAvailability
 from graphql_api.domain.ids import CallerId, JobId
-from graphql_api.domain.job import Job, JobStatus, Progress, Tombstone
+from graphql_api.domain.job import InvocationEnd, Job, JobStatus, Placement, Progress, Tombstone
 
 # --- jobs ------------------------------------------------------------------------------------------------------------
 
@@ -229,8 +229,11 @@ class ImageStore(Protocol):
         """Delete files; those that are not there are passed over."""
         ...
 
-    def url_for(self, key: str) -> str:
-        """Where a client fetches the file: an absolute URL, or one relative to the origin of the API."""
+    async def url_for(self, key: str) -> str:
+        """Where a client fetches the file: an absolute URL, or one relative to the origin of the API.
+
+        Called for every event that shows an image, so it answers at once for a key that it was asked for lately.
+        """
         ...
 
 
@@ -342,8 +345,10 @@ class ModelRequest:
 class Invocation:
     """One call of an endpoint, on behalf of a job's attempt."""
 
+    id: str
+    """The ID of the job, or `<job id>.<number>` where a job needs several invocations; 1 to 64 printable characters."""
+
     job_id: JobId
-    attempt: int
     request: ModelRequest
     timeout_seconds: float
 
@@ -381,12 +386,69 @@ class ModelEndpoint(Protocol):
     def invoke(self, invocation: Invocation) -> AsyncIterator[StepDone | Answer]:
         """Run the model once. Yields any number of StepDone, then one Answer, and ends.
 
-        Raises ModelFailed, ModelUnavailable, OutOfMemory, ContentBlocked or InvocationTimedOut.
+        Raises ModelNotReady when the model has certainly not run and may run later. Raises ModelFailed,
+        ModelUnavailable, OutOfMemory, ContentBlocked or InvocationTimedOut for everything else, `retryable` where
+        another invocation may succeed.
         """
         ...
 
     async def availability(self) -> ModelAvailability:
         """Whether a job would start now. Does not raise."""
+        ...
+
+
+class DeferredEndpoint(Protocol):
+    """Where a model runs whose answers come later, to a place that is known from the start. Speaks bytes."""
+
+    async def submit(self, invocation: Invocation) -> Placement:
+        """Hand an invocation over. It is not idempotent: each call that is taken runs the model.
+
+        Raises ModelNotReady when it was certainly not taken and may be later, ModelUnavailable and ModelFailed with
+        `retryable` False when it was certainly not taken; any other GenerationFailed when nobody knows.
+        """
+        ...
+
+    async def collect(self, placement: Placement) -> Answer | None:
+        """The answer, or None as long as there is none. May be called any number of times.
+
+        Raises ModelFailed, OutOfMemory, ContentBlocked or InvocationTimedOut when the invocation has failed,
+        ServiceUnavailable when the place cannot be looked at.
+        """
+        ...
+
+    @property
+    def longest_seconds(self) -> float:
+        """How long after it was handed over an invocation may still be answered."""
+        ...
+
+    async def availability(self) -> ModelAvailability:
+        """Whether a job would start now. Does not raise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionNotice:
+    """What an endpoint tells of an invocation that is over. `receipt` names the message, for `forget`.
+
+    `invocation_id` is None when the message is not such a notice; `shape` then says what it looked like.
+    """
+
+    receipt: str
+    invocation_id: str | None
+    ended: InvocationEnd | None = None
+    placement: Placement | None = None
+    shape: str = ""
+
+
+class CompletionQueue(Protocol):
+    """Where deferred endpoints tell of their answers: at least once, in any order, and sometimes not at all."""
+
+    async def receive(self) -> Sequence[CompletionNotice]:
+        """The notices that are there, waiting some seconds for the first. What is not forgotten comes again later."""
+        ...
+
+    async def forget(self, receipts: Sequence[str]) -> None:
+        """These notices were dealt with."""
         ...
 
 
@@ -422,6 +484,16 @@ class ModelCodec(Protocol):
     @property
     def name(self) -> str:
         """What model files call it."""
+        ...
+
+    @property
+    def sizes(self) -> Sequence[Dimensions]:
+        """The only sizes that the family makes; empty when it makes any that the model's limits allow."""
+        ...
+
+    @property
+    def without(self) -> Set[Choice]:
+        """What its requests cannot say."""
         ...
 
     def encode(self, parameters: GenerationParameters) -> Sequence[ModelRequest]:

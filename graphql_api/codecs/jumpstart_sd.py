@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import simdjson
 
 from graphql_api.domain.errors import AnswerNotUnderstood
-from graphql_api.domain.generation import GenerationParameters
+from graphql_api.domain.generation import Choice, Dimensions, GenerationParameters
 from graphql_api.ports import Answer, EncodedPicture, ModelRequest, Picture, RawPicture
 
 KEYS = ("generated_images", "generated_image")
@@ -32,6 +32,8 @@ class JumpStartStableDiffusionCodec:
     """Asks for JPEG, which is 20 times smaller than RGB integers, and reads both."""
 
     name = "jumpstart-sd"
+    sizes: Sequence[Dimensions] = ()
+    without: frozenset[Choice] = frozenset()
 
     def encode(self, parameters: GenerationParameters) -> Sequence[ModelRequest]:
         """See ModelCodec: one invocation makes the whole batch."""

@@ -14,6 +14,7 @@
     |   |-- ModelFailed
     |   |   `-- AnswerNotUnderstood
     |   |-- ModelUnavailable
+    |   |   `-- ModelNotReady     it did not run, and may later
     |   |-- OutOfMemory
     |   |-- InvocationTimedOut
     |   |-- ImageNotStored
@@ -110,6 +111,11 @@ class GenerationFailed(Text2ImageError):
     code = JobFailureCode.INTERNAL
     retryable = False
 
+    def __init__(self, message: str, *, retryable: bool | None = None) -> None:
+        super().__init__(message)
+        if retryable is not None:
+            self.retryable = retryable
+
 
 class ContentBlocked(GenerationFailed):
     """The safety filter withheld the whole result."""
@@ -140,6 +146,17 @@ class ModelUnavailable(GenerationFailed):
 
     code = JobFailureCode.MODEL_UNAVAILABLE
     retryable = True
+
+
+class ModelNotReady(ModelUnavailable):
+    """The endpoint did not take the invocation, so nothing ran and nothing was paid for; it may take it later.
+
+    `is_starting` tells whether an instance is on its way, rather than all of them being busy.
+    """
+
+    def __init__(self, message: str, *, is_starting: bool) -> None:
+        super().__init__(message)
+        self.is_starting = is_starting
 
 
 class OutOfMemory(GenerationFailed):

@@ -73,26 +73,43 @@ class ModelDefaults:
     guidance_scale: float
 
 
+class Choice(StrEnum):
+    """What a caller may choose besides the prompt, by its path in the input."""
+
+    GUIDANCE_SCALE = "guidanceScale"
+    NEGATIVE_PROMPT = "negativePrompt"
+    SEED = "seed"
+    SIZE = "size"
+    STEPS = "steps"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLimits:
-    """What a model accepts. Sizes are in pixels, prompts in characters."""
+    """What a model accepts. Sizes are in pixels, prompts in characters.
+
+    A model that makes only some sizes lists them in `sizes`. What its requests cannot say is in `without`: a caller who
+    asks for it is refused, rather than told of an image that was made in another way.
+    """
 
     max_count: int
     max_dimension: int
     max_prompt_length: int
     max_steps: int
     size_multiple: int
+    sizes: tuple[Dimensions, ...] = ()
+    without: frozenset[Choice] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """What a caller chooses: a named way to make images."""
+    """What a caller chooses: a named way to make images. `price_per_second` is in US dollars a second of inference."""
 
     name: str
     description: str | None
     license: str | None
     defaults: ModelDefaults
     limits: ModelLimits
+    price_per_second: float | None = None
     is_default: bool = False
 
 
@@ -161,6 +178,7 @@ def complete(request: GenerationRequest, model: Model, style: Style | None) -> G
     The seed is drawn here when none was given. Raises InvalidInput with the path of the first field at fault.
     """
     limits, defaults = model.limits, model.defaults
+    _check_choices(request, limits)
     prompt = _checked_prompt(request.prompt, limits)
     if request.negative_prompt is not None:
         _check_text(request.negative_prompt, limits.max_prompt_length, "negativePrompt")
@@ -188,6 +206,19 @@ def complete(request: GenerationRequest, model: Model, style: Style | None) -> G
         count=_between(1, request.count, limits.max_count, "count"),
         format=request.format,
     )
+
+
+def _check_choices(request: GenerationRequest, limits: ModelLimits) -> None:
+    asked = {
+        Choice.GUIDANCE_SCALE: request.guidance_scale,
+        Choice.NEGATIVE_PROMPT: request.negative_prompt or None,
+        Choice.SEED: request.seed,
+        Choice.SIZE: request.size,
+        Choice.STEPS: request.steps,
+    }
+    for choice in sorted(limits.without):
+        if asked[choice] is not None:
+            raise InvalidInput(f"This model does not let {choice} be chosen; leave it out.", path=(choice.value,))
 
 
 def _checked_prompt(prompt: str, limits: ModelLimits) -> str:
@@ -228,6 +259,9 @@ def _size(asked: Dimensions | AspectRatio | None, model: Model) -> Dimensions:
         case Dimensions():
             _check_side(asked.width, model.limits, "width")
             _check_side(asked.height, model.limits, "height")
+            if model.limits.sizes and asked not in model.limits.sizes:
+                known = ", ".join(f"{size.width}x{size.height}" for size in model.limits.sizes)
+                raise InvalidInput(f"This model makes only these sizes: {known}.", path=("size", "dimensions"))
             return asked
 
 
@@ -240,7 +274,9 @@ def _check_side(pixels: int, limits: ModelLimits, side: str) -> None:
 
 
 def _size_of_ratio(ratio: float, model: Model) -> Dimensions:
-    """The size of this ratio with about as many pixels as the model's default size."""
+    """The size of this ratio with about as many pixels as the model's default size, or the nearest that it makes."""
+    if model.limits.sizes:
+        return min(model.limits.sizes, key=lambda size: abs(math.log(size.width / size.height / ratio)))
     native_pixels = model.defaults.width * model.defaults.height
     width = math.sqrt(native_pixels * ratio)
     # Keep the ratio when the longer side meets the limit.

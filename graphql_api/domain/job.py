@@ -131,6 +131,33 @@ class WithheldImage:
     message: str
 
 
+class InvocationEnd(StrEnum):
+    """How a deferred invocation ended, as far as its endpoint has told."""
+
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    EXPIRED = "EXPIRED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where the answer of a deferred invocation will be, or the report of its failure, as URLs."""
+
+    output_url: str
+    failure_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeferredInvocation:
+    """A deferred invocation that was or may have been handed over; written before the call, so that no crash forgets
+    it. `placement` and `ended` are None until they are known."""
+
+    id: str
+    sent_at: datetime
+    placement: Placement | None = None
+    ended: InvocationEnd | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tombstone:
     """What is left of a deleted job, so that watchers who were away learn of the deletion."""
@@ -169,6 +196,7 @@ class Job:
     cancel_outcome: CancelOutcome | None = None
     images: tuple[StoredImage, ...] = ()
     withheld: tuple[WithheldImage, ...] = ()
+    deferred: tuple[DeferredInvocation, ...] = ()
 
     @property
     def is_final(self) -> bool:

@@ -78,18 +78,18 @@ class RestApi:
             return _page(400, "Nothing was made", str(error))
         except RequestRefused as error:
             return _page(_status_of(error), "Nothing was made", error.message)
-        return self._job_page(request, job)
+        return await self._job_page(request, job)
 
     async def show_job(self, request: Request) -> Response:
         """How a job stands, for who was answered 202."""
         context = self.make_context(request)
         job_id = as_job_id(request.path_params["job_id"])
         job = None if job_id is None else await context.jobs.get(context.caller_id, job_id)
-        return _answer(404, "There is no such job.") if job is None else self._answer_of(request, job)
+        return _answer(404, "There is no such job.") if job is None else await self._answer_of(request, job)
 
     async def _answered(self, request: Request, asked: GenerationRequest) -> Response:
         try:
-            return self._answer_of(request, await self._made(self.make_context(request), asked))
+            return await self._answer_of(request, await self._made(self.make_context(request), asked))
         except RequestRefused as error:
             return _answer(_status_of(error), error.message, headers=_retry_header(error))
 
@@ -104,17 +104,17 @@ class RestApi:
             pass
         return job
 
-    def _answer_of(self, request: Request, job: Job) -> Response:
+    async def _answer_of(self, request: Request, job: Job) -> Response:
         if job.status is JobStatus.SUCCEEDED:
-            return _answer(200, self._image_url(request, job))
+            return _answer(200, await self._image_url(request, job))
         if not job.is_final:
             url = _absolute(request, f"/text2image/jobs/{job.id}")
             return _answer(202, url, headers={"Location": url, "Retry-After": "2"})
         return _answer(502, job.failure.message if job.failure else "The job was canceled.")
 
-    def _job_page(self, request: Request, job: Job) -> Response:
+    async def _job_page(self, request: Request, job: Job) -> Response:
         if job.status is JobStatus.SUCCEEDED:
-            url, prompt = self._image_url(request, job), html.escape(job.parameters.prompt)
+            url, prompt = await self._image_url(request, job), html.escape(job.parameters.prompt)
             picture = f'<img src="{html.escape(url)}" alt="{prompt}" width="{job.parameters.width}">'
             return _page(200, job.parameters.prompt, f"seed {job.parameters.seed}", picture)
         if not job.is_final:
@@ -122,8 +122,8 @@ class RestApi:
             return _page(202, job.parameters.prompt, "It takes longer.", f'<a href="{url}">Look again later.</a>')
         return _page(502, job.parameters.prompt, job.failure.message if job.failure else "The job was canceled.")
 
-    def _image_url(self, request: Request, job: Job) -> str:
-        return _absolute(request, self.make_context(request).jobs.images.url_for(job.images[0].key))
+    async def _image_url(self, request: Request, job: Job) -> str:
+        return _absolute(request, await self.make_context(request).jobs.images.url_for(job.images[0].key))
 
 
 def _request_of(fields: Mapping[str, Any], *, prompt_field: str) -> GenerationRequest:

@@ -240,12 +240,12 @@ class Image(Node):
         )
 
     @strawberry.field(description="Where to fetch the file.")
-    def url(self, info: Info) -> URL:
-        return URL(info.context.jobs.images.url_for(self.stored.key))
+    async def url(self, info: Info) -> URL:
+        return URL(await info.context.jobs.images.url_for(self.stored.key))
 
     @strawberry.field(description="Where to fetch a small WebP of it, at most 256 pixels on its longer side.")
-    def thumbnail_url(self, info: Info) -> URL:
-        return URL(info.context.jobs.images.url_for(self.stored.thumbnail_key))
+    async def thumbnail_url(self, info: Info) -> URL:
+        return URL(await info.context.jobs.images.url_for(self.stored.thumbnail_key))
 
 
 @strawberry.type(description="One text-to-image generation.")

@@ -51,7 +51,7 @@ async def invoke(
     requests = runnable.codec.encode(job.parameters)
     answers: list[tuple[ModelRequest, Answer]] = []
     for done, request in enumerate(requests):
-        invocation = Invocation(job_id=job.id, attempt=job.attempt, request=request, timeout_seconds=timeout_seconds)
+        invocation = Invocation(id=job.id, job_id=job.id, request=request, timeout_seconds=timeout_seconds)
         async for update in runnable.endpoint.invoke(invocation):
             if isinstance(update, Answer):
                 answers.append((request, update))

@@ -174,7 +174,7 @@ async def test_one_wrong_key_among_many_deletes_nothing(store: ImageStore) -> No
 
 
 async def test_urls_end_in_the_key(store: ImageStore) -> None:
-    assert store.url_for(a_key()).endswith(f"/{a_key()}")
+    assert (await store.url_for(a_key())).endswith(f"/{a_key()}")
 
 
 # What a folder does beyond that
@@ -200,9 +200,9 @@ async def test_a_file_is_where_its_key_says(folder: FolderImageStore, tmp_path: 
 
 async def test_urls_are_relative_to_the_origin_unless_told_otherwise(tmp_path: Path) -> None:
     async with open_image_store(f"file:{tmp_path}") as here:
-        assert here.url_for(a_key()) == f"/{a_key()}"
+        assert await here.url_for(a_key()) == f"/{a_key()}"
     async with open_image_store(f"file:{tmp_path}", public_url="https://img.example/shop/") as there:
-        assert there.url_for(a_key()) == f"https://img.example/shop/{a_key()}"
+        assert await there.url_for(a_key()) == f"https://img.example/shop/{a_key()}"
 
 
 async def test_files_outlive_the_store(tmp_path: Path) -> None:

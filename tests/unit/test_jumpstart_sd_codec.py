@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphql_api.codecs import CODECS
+from graphql_api.codecs import codec_named
 from graphql_api.domain.errors import AnswerNotUnderstood
 from graphql_api.ports import Answer, EncodedPicture, ModelRequest, RawPicture
 from tests.contract.sample_jobs import a_job
 
-CODEC = CODECS["jumpstart-sd"]
+CODEC = codec_named("jumpstart-sd")
 PARAMETERS = a_job().parameters
 REQUEST = ModelRequest(body=b"", content_type="", accept="")
 PIXELS = [[[1, 2, 3], [4, 5, 6]], [[7, 8, 9], [10, 11, 255]]]

@@ -60,10 +60,15 @@ UNKNOWN_SHAPES = [
 ]
 
 
+class Images:
+    async def url_for(self, key: str) -> str:
+        return f"/{key}"
+
+
 class Jobs:
     """As much of the service as the resolvers of an event ask for."""
 
-    images = SimpleNamespace(url_for=lambda key: f"/{key}")
+    images = Images()
 
     async def queue_position(self, job: Job) -> int | None:
         return 3 if not job.is_final else None

@@ -20,7 +20,7 @@ from graphql_api.adapters.event_broker.memory import MemoryEventBroker
 from graphql_api.adapters.image_store import open_image_store
 from graphql_api.adapters.job_store import open_job_store
 from graphql_api.bootstrap import SKETCH
-from graphql_api.codecs import CODECS
+from graphql_api.codecs import codec_named
 from graphql_api.domain.errors import GenerationFailed, JobFailureCode, ModelUnavailable, ServiceUnavailable
 from graphql_api.domain.events import JobEvent
 from graphql_api.domain.generation import GenerationRequest, ModelAvailability
@@ -155,7 +155,7 @@ async def a_shop(
     ):
         images = FlakyImageStore(real_images, image_failures)
         broker = MemoryEventBroker()
-        runnable = RunnableModel(model=SKETCH, endpoint=endpoint, codec=CODECS["jumpstart-sd"], concurrency=2)
+        runnable = RunnableModel(model=SKETCH, endpoint=endpoint, codec=codec_named("jumpstart-sd"), concurrency=2)
         models = ModelRegistry([runnable])
         estimates = Estimates(store, models)
         jobs = JobService(store=store, images=images, broker=broker, models=models, estimates=estimates, clock=clock)

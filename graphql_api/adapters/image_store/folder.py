@@ -64,7 +64,7 @@ class FolderImageStore:
         paths = [self._path(key) for key in keys]
         await _unless_unavailable(lambda: self._remove(paths, {path.parent for path in paths}))
 
-    def url_for(self, key: str) -> str:
+    async def url_for(self, key: str) -> str:
         """See ImageStore. Called for every event that shows an image, so a key is taken at its word here."""
         return f"{self._public_url}/{key}"
 
