@@ -9,6 +9,7 @@ import pytest
 
 from tests.clients.graphql_http import Api
 from tests.clients.graphql_socket import Socket, open_socket
+from tests.clients.moto import MotoServer
 from tests.clients.server_process import ServerProcess, StartServer
 
 SLOW = "sketch:?step_seconds=0.05"
@@ -56,3 +57,19 @@ async def socket(shared_server: ServerProcess, api: Api) -> AsyncIterator[Socket
     """An acknowledged socket of the shared server."""
     async with open_socket(shared_server.socket_url) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[MotoServer]:
+    """S3, SQS and SNS for all tests that use buckets, queues and topics of their own."""
+    server = MotoServer().start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def aws_environment(moto: MotoServer, monkeypatch: pytest.MonkeyPatch) -> MotoServer:
+    """This process's AWS clients talk to moto."""
+    for name, value in moto.environment.items():
+        monkeypatch.setenv(name, value)
+    return moto
