@@ -7,28 +7,31 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from graphql_api.adapters.aws import Aws, AwsOptions, open_aws
+from graphql_api.adapters.completion_queue import open_completion_queue
 from graphql_api.adapters.event_broker import open_event_broker
 from graphql_api.adapters.image_store import open_image_store
 from graphql_api.adapters.image_store.folder import FolderImageStore
 from graphql_api.adapters.job_store import open_job_store
 from graphql_api.adapters.model_endpoint import open_model_endpoint
-from graphql_api.codecs import codec_named
 from graphql_api.domain.generation import Model, ModelDefaults, ModelLimits
-from graphql_api.ports import EventBroker, ImageStore, JobStore
+from graphql_api.model_file import DeclaredModel, ModelFileError, read_model_file, single_model
+from graphql_api.ports import DeferredEndpoint, EventBroker, ImageStore, JobStore, ModelEndpoint
+from graphql_api.service.bench import Bench, WorkerOptions
+from graphql_api.service.completions import Completions
 from graphql_api.service.estimates import Estimates
 from graphql_api.service.janitor import Janitor
 from graphql_api.service.jobs import JobService
-from graphql_api.service.models import ModelRegistry, RunnableModel
-from graphql_api.service.run import Bench, WorkerOptions
+from graphql_api.service.models import InvocationPolicy, ModelRegistry, RunnableModel
 from graphql_api.service.watching import WatchService
 from graphql_api.service.worker import Worker
-from graphql_api.settings import Settings
+from graphql_api.settings import DEFAULT_ENDPOINT, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -71,10 +74,11 @@ async def open_services(settings: Settings, *, with_worker: bool = True) -> Asyn
     """
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_job_store(settings.database_url))
+        aws = await stack.enter_async_context(open_aws(AwsOptions(region=settings.aws_region or None)))
         images = await stack.enter_async_context(open_image_store(settings.images_url, public_url=settings.public_url))
         broker = await stack.enter_async_context(open_event_broker(settings.events))
         executor = stack.enter_context(_cpu_threads())
-        models = ModelRegistry([await _sketch_model(stack, settings, executor)])
+        models = await _open_models(stack, settings, executor, aws)
         estimates = Estimates(store, models)
         jobs = JobService(
             store=store,
@@ -108,24 +112,65 @@ async def open_services(settings: Settings, *, with_worker: bool = True) -> Asyn
                 executor=executor,
                 options=_worker_options(settings),
             )
-            janitor = Janitor(store, jobs, models, max_losses=settings.max_attempts)
-            background.start(_every(TIDY_SECONDS, janitor.tidy), "janitor")
+            background.start(_every(TIDY_SECONDS, Janitor(store, jobs, models).tidy), "janitor")
+            if settings.completions:
+                queue = await stack.enter_async_context(open_completion_queue(settings.completions, aws=aws))
+                background.start(Completions(queue, store, broker).run(), "taking of notices")
             background.start(Worker(models, bench).run(), "worker")
         yield services
 
 
-async def _sketch_model(stack: AsyncExitStack, settings: Settings, executor: Executor) -> RunnableModel:
-    endpoint = await stack.enter_async_context(open_model_endpoint(settings.endpoint, executor=executor))
+def declared_models(settings: Settings) -> Sequence[DeclaredModel]:
+    """The models that the settings name, the default first. Raises ModelFileError."""
+    if settings.models and settings.endpoint != DEFAULT_ENDPOINT:
+        raise ModelFileError("TEXT2IMAGE_MODELS and TEXT2IMAGE_ENDPOINT exclude each other; unset one of them.")
+    if settings.models:
+        return read_model_file(Path(settings.models))
+    scheme, _, rest = settings.endpoint.partition(":")
+    name = rest.partition("?")[0] or scheme
+    declared = single_model(name, settings.endpoint, settings.codec, where="TEXT2IMAGE_ENDPOINT")
+    return [replace(declared, model=SKETCH) if scheme == "sketch" else declared]
+
+
+async def _open_models(stack: AsyncExitStack, settings: Settings, executor: Executor, aws: Aws) -> ModelRegistry:
+    models = []
+    for declared in declared_models(settings):
+        url = declared.entry.endpoint
+        try:
+            endpoint = await stack.enter_async_context(open_model_endpoint(url, executor=executor, aws=aws))
+        except ValueError as error:
+            raise ModelFileError(f"{declared.where}: {error}") from error
+        if isinstance(endpoint, DeferredEndpoint) and not settings.completions:
+            logger.warning(
+                "model %s answers later, and TEXT2IMAGE_COMPLETIONS names no queue that tells of it: its answers are "
+                "looked for every few seconds",
+                declared.model.name,
+            )
+        models.append(_runnable(declared, endpoint, settings))
+    return ModelRegistry(models)
+
+
+def _runnable(declared: DeclaredModel, endpoint: ModelEndpoint | DeferredEndpoint, settings: Settings) -> RunnableModel:
+    entry = declared.entry
     return RunnableModel(
-        model=SKETCH, endpoint=endpoint, codec=codec_named("jumpstart-sd"), concurrency=settings.concurrency
+        model=declared.model,
+        endpoint=endpoint,
+        codec=declared.codec,
+        concurrency=entry.concurrency or settings.concurrency,
+        policy=InvocationPolicy(
+            max_attempts=entry.max_attempts or settings.max_attempts,
+            pays_again=entry.pay_again,
+            timeout_seconds=entry.timeout or settings.job_timeout,
+            patience_seconds=settings.patience if entry.patience is None else entry.patience,
+        ),
     )
 
 
 def _worker_options(settings: Settings) -> WorkerOptions:
     return WorkerOptions(
         lease_seconds=settings.lease,
-        job_timeout_seconds=settings.job_timeout,
         drain_seconds=settings.drain,
+        hears_notices=bool(settings.completions),
         embed_parameters=settings.embed_parameters,
     )
 

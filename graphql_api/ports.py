@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from graphql_api.domain.generation import Choice, Dimensions, GenerationParameters, ModelAvailability
 from graphql_api.domain.ids import CallerId, JobId
@@ -386,9 +386,9 @@ class ModelEndpoint(Protocol):
     def invoke(self, invocation: Invocation) -> AsyncIterator[StepDone | Answer]:
         """Run the model once. Yields any number of StepDone, then one Answer, and ends.
 
-        Raises ModelNotReady when the model has certainly not run and may run later. Raises ModelFailed,
-        ModelUnavailable, OutOfMemory, ContentBlocked or InvocationTimedOut for everything else, `retryable` where
-        another invocation may succeed.
+        Raises ModelNotReady or ModelUnavailable when the model has certainly not run; the first when it may run later.
+        Raises ModelFailed, AnswerLost, OutOfMemory, ContentBlocked or InvocationTimedOut when it has or may have,
+        `retryable` where another invocation may succeed.
         """
         ...
 
@@ -397,14 +397,15 @@ class ModelEndpoint(Protocol):
         ...
 
 
+@runtime_checkable
 class DeferredEndpoint(Protocol):
     """Where a model runs whose answers come later, to a place that is known from the start. Speaks bytes."""
 
     async def submit(self, invocation: Invocation) -> Placement:
         """Hand an invocation over. It is not idempotent: each call that is taken runs the model.
 
-        Raises ModelNotReady when it was certainly not taken and may be later, ModelUnavailable and ModelFailed with
-        `retryable` False when it was certainly not taken; any other GenerationFailed when nobody knows.
+        Raises ModelNotReady, ModelUnavailable or ModelFailed when it was certainly not taken; the first when it may be
+        later. Raises AnswerLost or InvocationTimedOut when nobody knows.
         """
         ...
 
@@ -419,6 +420,11 @@ class DeferredEndpoint(Protocol):
     @property
     def longest_seconds(self) -> float:
         """How long after it was handed over an invocation may still be answered."""
+        ...
+
+    @property
+    def unheard_seconds(self) -> float:
+        """How long to wait for word of an invocation of which nobody knows whether it was taken."""
         ...
 
     async def availability(self) -> ModelAvailability:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+DEFAULT_ENDPOINT = "sketch:"
 
 
 class Settings(BaseSettings):
@@ -17,15 +19,40 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default=Path("text2image-data"), description="Folder for the database and the images.")
     database: str = Field(default="", description="Job store, `sqlite:<path>`. Empty: a file in the data folder.")
     events: str = Field(default="memory:", description="Event broker, `memory:`.")
-    images: str = Field(default="", description="Image store, `file:<path>`. Empty: a folder in the data folder.")
+    images: str = Field(
+        default="", description="Image store, `file:<path>` or `s3:<bucket>`. Empty: a folder in the data folder."
+    )
+    models: str = Field(default="", description="Path of a TOML file that declares several models.")
     endpoint: str = Field(
-        default="sketch:",
-        description="Where the model runs. `sketch:` is the built-in renderer; `sketch:?step_seconds=0.1` slows it "
-        "down, `sketch:?progress=off` makes it silent like a real-time endpoint.",
+        default=DEFAULT_ENDPOINT,
+        description="Where the one model runs, when there is no model file: `sketch:`, `sagemaker:<endpoint>`, "
+        "`sagemaker-stream:<endpoint>` or `sagemaker-async:<endpoint>?inputs=s3://<bucket>/<prefix>`. `sketch:` is the "
+        "built-in renderer; `sketch:?step_seconds=0.1` slows it down, `sketch:?progress=off` makes it silent like a "
+        "real-time endpoint.",
+    )
+    codec: str = Field(
+        default="jumpstart-sd", description="How that model spells requests and answers: the name of its family."
+    )
+    completions: str = Field(
+        default="", description="Where asynchronous endpoints tell of their answers, `sqs:<queue URL>`."
     )
     public_url: str = Field(
         default="",
-        description="Origin that image URLs begin with, such as https://img.example.org. Empty: relative URLs.",
+        description="Origin that image URLs begin with, such as https://<distribution>.cloudfront.net. Empty: relative "
+        "URLs for a folder, presigned ones for S3.",
+    )
+    url_key_id: str = Field(
+        default="",
+        description="ID of the CloudFront public key whose private half signs image URLs. Empty: not signed.",
+    )
+    url_private_key: SecretStr = Field(default=SecretStr(""), description="That private key, as PEM, or `file:<path>`.")
+    url_seconds: int = Field(
+        default=3600, ge=60, le=518_400, description="How long a signed or presigned URL is good for, at least."
+    )
+    aws_region: str = Field(
+        default="",
+        validation_alias=AliasChoices("TEXT2IMAGE_AWS_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"),
+        description="Region of the AWS services. Empty: AWS_REGION, then AWS_DEFAULT_REGION, then the AWS profile's.",
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("localhost", "127.0.0.1", "[::1]"),
@@ -36,10 +63,18 @@ class Settings(BaseSettings):
         default=(),
         description="Origins, separated by commas, whose pages may use the API besides its own.",
     )
-    concurrency: int = Field(default=2, ge=1, le=256, description="Jobs that run at a time.")
+    concurrency: int = Field(default=2, ge=1, le=10_000, description="Jobs of a model that run at a time.")
     max_queued: int = Field(default=10_000, ge=1, description="Queued jobs beyond which new ones are refused.")
-    max_attempts: int = Field(default=3, ge=1, description="How often a job may lose its worker before it fails.")
-    job_timeout: float = Field(default=600, gt=0, description="Longest run of a job.")
+    max_attempts: int = Field(
+        default=3,
+        ge=1,
+        description="How often a job is sent to its model where an earlier attempt was lost with its worker, and may "
+        "have been paid for.",
+    )
+    job_timeout: float = Field(default=600, gt=0, description="Longest invocation of a model.")
+    patience: float = Field(
+        default=1800, ge=0, description="How long a job waits for an endpoint that is starting or busy."
+    )
     lease: float = Field(default=30, ge=1, description="How long a worker may be silent before it loses its job.")
     drain: float = Field(default=5, ge=0, description="How long running jobs and open streams get to end at shutdown.")
     embed_parameters: bool = Field(
@@ -66,3 +101,14 @@ class Settings(BaseSettings):
     def images_url(self) -> str:
         """Where the images live."""
         return self.images or f"file:{self.data_dir}"
+
+    def private_key(self) -> str:
+        """The private key that signs image URLs, as PEM. Raises ValueError when its file cannot be read."""
+        key = self.url_private_key.get_secret_value()
+        if not key.startswith("file:"):
+            # In a variable of the environment line breaks are often written as two characters.
+            return key.replace("\\n", "\n")
+        try:
+            return Path(key.removeprefix("file:")).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError("The file that TEXT2IMAGE_URL_PRIVATE_KEY names cannot be read.") from error

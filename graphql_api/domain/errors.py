@@ -13,8 +13,9 @@
     |   |-- ContentBlocked
     |   |-- ModelFailed
     |   |   `-- AnswerNotUnderstood
-    |   |-- ModelUnavailable
-    |   |   `-- ModelNotReady     it did not run, and may later
+    |   |-- AnswerLost            it may have run
+    |   |-- ModelUnavailable      it did not run
+    |   |   `-- ModelNotReady     it may run later
     |   |-- OutOfMemory
     |   |-- InvocationTimedOut
     |   |-- ImageNotStored
@@ -141,8 +142,15 @@ class AnswerNotUnderstood(ModelFailed):
         self.shape = shape
 
 
+class AnswerLost(GenerationFailed):
+    """The connection to the model broke. Nobody knows whether it ran, and its answer will not come."""
+
+    code = JobFailureCode.MODEL_UNAVAILABLE
+    retryable = True
+
+
 class ModelUnavailable(GenerationFailed):
-    """The endpoint does not exist, is not in service, or could not be reached."""
+    """The endpoint does not exist, is not in service, or could not be reached: the model certainly did not run."""
 
     code = JobFailureCode.MODEL_UNAVAILABLE
     retryable = True

@@ -141,9 +141,9 @@ class InvocationEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where the answer of a deferred invocation will be, or the report of its failure, as URLs."""
+    """Where the answer of a deferred invocation will be, and where the report of its failure, as far as it is known."""
 
-    output_url: str
+    output_url: str | None = None
     failure_url: str | None = None
 
 
@@ -156,6 +156,17 @@ class DeferredInvocation:
     sent_at: datetime
     placement: Placement | None = None
     ended: InvocationEnd | None = None
+
+    def located(self, placement: Placement) -> DeferredInvocation:
+        """The record with places added to what is known already."""
+        known = self.placement or Placement()
+        output_url, failure_url = known.output_url or placement.output_url, known.failure_url or placement.failure_url
+        return replace(self, placement=Placement(output_url=output_url, failure_url=failure_url))
+
+    def told(self, end: InvocationEnd, placement: Placement | None) -> DeferredInvocation:
+        """The record with what a notice says."""
+        located = self if placement is None else self.located(placement)
+        return replace(located, ended=self.ended or end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +208,8 @@ class Job:
     images: tuple[StoredImage, ...] = ()
     withheld: tuple[WithheldImage, ...] = ()
     deferred: tuple[DeferredInvocation, ...] = ()
+    is_held_up: bool = False
+    """Whether it runs and its endpoint has not taken it so far."""
 
     @property
     def is_final(self) -> bool:
@@ -212,17 +225,44 @@ class Job:
         """A worker takes it."""
         job = self._moved(JobStatus.RUNNING)
         progress = replace(job.progress, phase=JobPhase.GENERATING, eta_seconds=None)
-        return replace(job, attempt=job.attempt + 1, started_at=at, answered_at=None, progress=progress)
+        return replace(
+            job, attempt=job.attempt + 1, started_at=at, answered_at=None, is_held_up=False, progress=progress
+        )
+
+    def held_up(self, phase: JobPhase) -> Job:
+        """The running job, whose endpoint does not take it yet."""
+        return replace(self, is_held_up=True, progress=replace(self.progress, phase=phase, eta_seconds=None))
+
+    def sent(self) -> Job:
+        """The running job, about to be sent to its endpoint. Written before it is sent."""
+        return replace(self, is_held_up=False, progress=replace(self.progress, phase=JobPhase.GENERATING))
+
+    def with_loss(self) -> Job:
+        """One more invocation may have been paid for and gave nothing."""
+        return replace(self, losses=self.losses + 1)
+
+    def deferred_invocation(self, invocation_id: str) -> DeferredInvocation | None:
+        """The record of a deferred invocation, or None when it was never handed over."""
+        return next((each for each in self.deferred if each.id == invocation_id), None)
+
+    def with_deferred(self, invocation: DeferredInvocation) -> Job:
+        """The job with the record of an invocation, in the place of an earlier one of the same ID."""
+        others = tuple(each for each in self.deferred if each.id != invocation.id)
+        return replace(self, deferred=(*others, invocation))
+
+    def without_deferred(self, invocation_id: str) -> Job:
+        """The job without the record of an invocation that was not taken."""
+        return replace(self, deferred=tuple(each for each in self.deferred if each.id != invocation_id))
 
     def released(self) -> Job:
         """Its worker gave it back; it waits for another one."""
         job = self._moved(JobStatus.QUEUED)
         progress = replace(job.progress, phase=JobPhase.WAITING, eta_seconds=None, preview_key=None)
-        return replace(job, started_at=None, progress=progress)
+        return replace(job, started_at=None, is_held_up=False, progress=progress)
 
     def lost(self, *, max_losses: int, at: datetime) -> Job:
         """Its worker was lost; it waits for another one, or fails when that has happened `max_losses` times."""
-        job = replace(self, losses=self.losses + 1)
+        job = self.with_loss()
         return job.failed(WorkerLost(), at=at) if job.losses >= max_losses else job.released()
 
     def succeeded(
@@ -258,7 +298,7 @@ class Job:
     def _ended(self, status: JobStatus, *, at: datetime) -> Job:
         job = self._moved(status)
         progress = replace(job.progress, phase=JobPhase.DONE, eta_seconds=0.0, preview_key=None)
-        return replace(job, finished_at=at, progress=progress)
+        return replace(job, finished_at=at, is_held_up=False, progress=progress)
 
     def _moved(self, status: JobStatus) -> Job:
         if status not in TRANSITIONS[self.status]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 
 from graphql_api.domain.errors import ContentBlocked, GenerationFailed, ModelFailed
 from graphql_api.domain.job import Job, WithheldImage
-from graphql_api.ports import Answer, BlockedPicture, Invocation, ModelRequest, Picture, StepDone
+from graphql_api.ports import Answer, BlockedPicture, ModelRequest, Picture
 from graphql_api.service.models import RunnableModel
 from graphql_api.service.pictures import FinishedPicture, finish
 
@@ -38,26 +38,6 @@ class Batch:
                 self.withhold(index, ModelFailed("The model made fewer images than it was asked for."))
         if not self.pictures and self.first_error is not None:
             raise self.first_error
-
-
-async def invoke(
-    job: Job,
-    runnable: RunnableModel,
-    *,
-    timeout_seconds: float,
-    on_step: Callable[[StepDone, float], Awaitable[None]],
-) -> list[tuple[ModelRequest, Answer]]:
-    """Run every invocation of a job, in turn. `on_step` gets each step and the fraction of all steps that are done."""
-    requests = runnable.codec.encode(job.parameters)
-    answers: list[tuple[ModelRequest, Answer]] = []
-    for done, request in enumerate(requests):
-        invocation = Invocation(id=job.id, job_id=job.id, request=request, timeout_seconds=timeout_seconds)
-        async for update in runnable.endpoint.invoke(invocation):
-            if isinstance(update, Answer):
-                answers.append((request, update))
-            else:
-                await on_step(update, (done + update.step / update.total_steps) / len(requests))
-    return answers
 
 
 async def finish_batch(

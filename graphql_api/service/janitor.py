@@ -19,13 +19,10 @@ AT_A_TIME = 100
 class Janitor:
     """Works in small rounds; every step may be done twice or by several processes at once."""
 
-    def __init__(
-        self, store: JobStore, jobs: JobService, models: ModelRegistry, *, max_losses: int, clock: Clock = utc_now
-    ) -> None:
+    def __init__(self, store: JobStore, jobs: JobService, models: ModelRegistry, *, clock: Clock = utc_now) -> None:
         self._store = store
         self._jobs = jobs
         self._models = models
-        self._max_losses = max_losses
         self._clock = clock
 
     async def tidy(self) -> None:
@@ -33,7 +30,7 @@ class Janitor:
         try:
             for job in await self._store.lost_leases(AT_A_TIME):
                 logger.warning("job %s lost its worker in attempt %d", job.id, job.attempt)
-                await self._move(job.lost(max_losses=self._max_losses, at=self._clock()))
+                await self._move(job.lost(max_losses=self._max_losses(job), at=self._clock()))
             for job in await self._store.orphans(self._models.names, AT_A_TIME):
                 gone = ModelUnavailable("The model was removed from this server.")
                 await self._move(job.failed(gone, at=self._clock()))
@@ -41,6 +38,11 @@ class Janitor:
                 await self._jobs.purge(tombstone.job_id)
         except ServiceUnavailable as error:
             logger.warning("the janitor could not finish its round: %s", error, exc_info=error)
+
+    def _max_losses(self, job: Job) -> int:
+        runnable = self._models.find(job.model_name)
+        # Without its model it can only be put back, and fails as nobody's job in the next round.
+        return job.losses + 2 if runnable is None else runnable.policy.max_losses(job)
 
     async def _move(self, job: Job) -> None:
         moved = await self._store.update(job)

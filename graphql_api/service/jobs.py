@@ -143,11 +143,14 @@ class JobService:
         await self.broker.publish(JobMoved.of(job))
 
     def _cancel_outcome(self, job: Job) -> CancelOutcome:
-        if job.status is JobStatus.QUEUED:
-            return CancelOutcome.NOT_STARTED
+        is_queued = job.status is JobStatus.QUEUED
         runnable = self.models.find(job.model_name)
-        can_stop = runnable is not None and runnable.endpoint.can_stop
-        return CancelOutcome.STOPPED if can_stop else CancelOutcome.DETACHED
+        if runnable is not None and runnable.can_stop:
+            return CancelOutcome.NOT_STARTED if is_queued else CancelOutcome.STOPPED
+        # The row is written before anything is sent, so what it does not know of was not sent. What a lost worker has
+        # sent may still be running.
+        was_sent = job.losses > 0 or job.deferred or not (is_queued or job.is_held_up)
+        return CancelOutcome.DETACHED if was_sent else CancelOutcome.NOT_STARTED
 
 
 def _style(name: str | None) -> Style | None:

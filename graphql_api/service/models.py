@@ -7,7 +7,35 @@ from dataclasses import dataclass, replace
 
 from graphql_api.domain.errors import ModelNotFound
 from graphql_api.domain.generation import Model, ModelAvailability
-from graphql_api.ports import ModelCodec, ModelEndpoint
+from graphql_api.domain.job import Job
+from graphql_api.ports import DeferredEndpoint, ModelCodec, ModelEndpoint
+
+MAX_PICKUPS = 10
+"""How many workers may be lost while the answer of a deferred invocation is out there: fetching it costs nothing, but
+by then it must be the answer that kills them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationPolicy:
+    """When an invocation of a model is sent, given up and sent again. Times are in seconds.
+
+    `max_attempts` is how often a job may be sent where an earlier invocation may have run, and so have been paid for.
+    `pays_again` tells whether that is done also when an invocation failed in a way that may pass, rather than only when
+    a worker was lost. `patience_seconds` is how long to wait for an endpoint that does not take invocations.
+    """
+
+    max_attempts: int = 3
+    pays_again: bool = False
+    timeout_seconds: float = 600.0
+    patience_seconds: float = 1800.0
+
+    def max_losses(self, job: Job) -> int:
+        """How many losses end a job."""
+        return max(self.max_attempts, MAX_PICKUPS) if job.deferred else self.max_attempts
+
+    def allows_another(self, job: Job) -> bool:
+        """Whether a job whose latest invocation is lost may be sent once more."""
+        return job.losses + 1 < self.max_attempts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,9 +43,20 @@ class RunnableModel:
     """A model with what runs it. `concurrency` is how many of its jobs one worker runs at a time."""
 
     model: Model
-    endpoint: ModelEndpoint
+    endpoint: ModelEndpoint | DeferredEndpoint
     codec: ModelCodec
     concurrency: int
+    policy: InvocationPolicy = InvocationPolicy()
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether the model stops when its invocation is left."""
+        return not isinstance(self.endpoint, DeferredEndpoint) and self.endpoint.can_stop
+
+    @property
+    def reports_steps(self) -> bool:
+        """Whether the model tells of its steps."""
+        return not isinstance(self.endpoint, DeferredEndpoint) and self.endpoint.reports_steps
 
 
 class ModelRegistry:

@@ -8,8 +8,9 @@ import logging
 from graphql_api.domain.errors import ServiceUnavailable
 from graphql_api.domain.job import Job
 from graphql_api.ports import QUEUE_TOPIC, JobMoved
+from graphql_api.service.bench import Bench
 from graphql_api.service.models import ModelRegistry, RunnableModel
-from graphql_api.service.run import Bench, Run
+from graphql_api.service.run import Run
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,18 @@ class Worker:
                     self._start(job, runnable)
 
     async def _claim(self, runnable: RunnableModel, limit: int) -> list[Job]:
+        claiming = asyncio.ensure_future(self._claim_from_store(runnable, limit))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # What was claimed in the last moment would wait until its lease has run out.
+            for job in await claiming:
+                released = await self._bench.store.update(job.released())
+                if released is not None:
+                    await self._bench.broker.publish(JobMoved.of(released))
+            raise
+
+    async def _claim_from_store(self, runnable: RunnableModel, limit: int) -> list[Job]:
         try:
             claimed = await self._bench.store.claim(
                 self._bench.worker_id,
@@ -81,9 +94,14 @@ class Worker:
             return
 
     async def _drain(self) -> None:
-        if not self._runs:
-            return
-        _, late = await asyncio.wait(list(self._runs), timeout=self._bench.options.drain_seconds)
+        """Each run is cancelled once: it is giving its job back then, and must get to the end of that."""
+        leaving = [task for task, run in self._runs.items() if run.can_be_left]
+        staying = [task for task, run in self._runs.items() if not run.can_be_left]
+        for task in leaving:
+            task.cancel()
+        late: set[asyncio.Task[None]] = set()
+        if staying:
+            _, late = await asyncio.wait(staying, timeout=self._bench.options.drain_seconds)
         for task in late:
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.gather(*leaving, *late, return_exceptions=True)

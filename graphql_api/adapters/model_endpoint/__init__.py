@@ -6,11 +6,16 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 
-from graphql_api.ports import ModelEndpoint
+from graphql_api.adapters.aws import Aws
+from graphql_api.ports import DeferredEndpoint, ModelEndpoint
+
+AWS_SCHEMES = frozenset({"sagemaker", "sagemaker-stream", "sagemaker-async"})
 
 
 @asynccontextmanager
-async def open_model_endpoint(url: str, *, executor: Executor) -> AsyncIterator[ModelEndpoint]:
+async def open_model_endpoint(
+    url: str, *, executor: Executor, aws: Aws
+) -> AsyncIterator[ModelEndpoint | DeferredEndpoint]:
     """Open the endpoint that a URL names; `executor` runs what needs the CPU.
 
     Raises ValueError for a scheme or an option that is not known.
@@ -21,5 +26,24 @@ async def open_model_endpoint(url: str, *, executor: Executor) -> AsyncIterator[
             from graphql_api.adapters.model_endpoint.sketch.endpoint import SketchEndpoint, SketchOptions
 
             yield SketchEndpoint(executor, SketchOptions.parse(rest))
+        case "sagemaker":
+            from graphql_api.adapters.model_endpoint.sagemaker.realtime import SageMakerEndpoint
+            from graphql_api.adapters.model_endpoint.sagemaker.target import parse_target
+
+            target, _ = parse_target(scheme, rest, options=frozenset())
+            yield SageMakerEndpoint(aws, target)
+        case "sagemaker-stream":
+            from graphql_api.adapters.model_endpoint.sagemaker.streaming import SageMakerStreamEndpoint
+            from graphql_api.adapters.model_endpoint.sagemaker.target import parse_target
+
+            target, _ = parse_target(scheme, rest, options=frozenset())
+            yield SageMakerStreamEndpoint(aws, target)
+        case "sagemaker-async":
+            from graphql_api.adapters.model_endpoint.sagemaker.asynchronous import AsyncOptions, SageMakerAsyncEndpoint
+            from graphql_api.adapters.model_endpoint.sagemaker.target import parse_target
+
+            target, options = parse_target(scheme, rest, options=AsyncOptions.NAMES)
+            yield SageMakerAsyncEndpoint(aws, target, AsyncOptions.parse(options))
         case _:
-            raise ValueError(f"'{scheme}:' is no model endpoint; known is sketch:")
+            known = "sketch:, sagemaker:, sagemaker-stream: and sagemaker-async:"
+            raise ValueError(f"'{scheme}:' is no model endpoint; known are {known}")

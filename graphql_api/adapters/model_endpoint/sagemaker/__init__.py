@@ -1,0 +1,1 @@
+"""Endpoints of Amazon SageMaker: real-time, streaming and asynchronous."""
