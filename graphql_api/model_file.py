@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from graphql_api.codecs import codec_named
+from graphql_api.codecs import CODECS, codec_named
 from graphql_api.domain.generation import Dimensions, Model, ModelDefaults, ModelLimits
 from graphql_api.ports import ModelCodec
 
@@ -74,7 +74,7 @@ class ModelEntry(_Table):
 
 
 class _File(_Table):
-    model: tuple[ModelEntry, ...] = Field(min_length=1)
+    model: list[ModelEntry] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ def read_model_file(path: Path) -> Sequence[DeclaredModel]:
     except tomllib.TOMLDecodeError as error:
         raise ModelFileError(f"{path}: {error}.") from error
     try:
-        entries = _File.model_validate(document, strict=False).model
+        entries = _File.model_validate(document).model
     except ValidationError as error:
         raise ModelFileError(
             "\n".join(_told(path, text, each["loc"], each["msg"]) for each in error.errors())
@@ -157,7 +157,7 @@ def _declared(entry: ModelEntry, *, where: str) -> DeclaredModel:
     try:
         codec = codec_named(entry.codec, entry.codec_options)
     except ValueError as error:
-        raise _Wrong(str(error), "codec_options" if entry.codec_options else "codec") from error
+        raise _Wrong(str(error), "codec_options" if entry.codec in CODECS else "codec") from error
     family = _FAMILIES.get(entry.codec, _Family())
     model = Model(
         name=entry.name,
@@ -239,4 +239,4 @@ def _holds(value: Any, path: KeyPath) -> bool:
 
 def _told(path: Path, text: str, loc: KeyPath, message: str) -> str:
     name = ".".join(str(each) for each in loc[2:]) or "model"
-    return f"{path}, line {line_of(text, loc)}: {name}: {message[:1].lower()}{message[1:]}."
+    return f"{path}, line {line_of(text, loc)}: {name}: {message[:1].lower()}{message[1:].removesuffix('.')}."
