@@ -9,7 +9,7 @@ import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from graphql_api.adapters.aws import Aws, AwsOptions, open_aws
 from graphql_api.adapters.completion_queue import open_completion_queue
 from graphql_api.adapters.event_broker import open_event_broker
 from graphql_api.adapters.image_store import open_image_store
+from graphql_api.adapters.image_store.cloudfront import UrlSigning
 from graphql_api.adapters.image_store.folder import FolderImageStore
 from graphql_api.adapters.job_store import open_job_store
 from graphql_api.adapters.model_endpoint import open_model_endpoint
@@ -75,7 +76,7 @@ async def open_services(settings: Settings, *, with_worker: bool = True) -> Asyn
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_job_store(settings.database_url))
         aws = await stack.enter_async_context(open_aws(AwsOptions(region=settings.aws_region or None)))
-        images = await stack.enter_async_context(open_image_store(settings.images_url, public_url=settings.public_url))
+        images = await stack.enter_async_context(open_images(settings, aws))
         broker = await stack.enter_async_context(open_event_broker(settings.events))
         executor = stack.enter_context(_cpu_threads())
         models = await _open_models(stack, settings, executor, aws)
@@ -118,6 +119,25 @@ async def open_services(settings: Settings, *, with_worker: bool = True) -> Asyn
                 background.start(Completions(queue, store, broker).run(), "taking of notices")
             background.start(Worker(models, bench).run(), "worker")
         yield services
+
+
+def open_images(settings: Settings, aws: Aws) -> AbstractAsyncContextManager[ImageStore]:
+    """The image store that the settings name. Raises ValueError, ServiceUnavailable when it is entered."""
+    return open_image_store(
+        settings.images_url,
+        public_url=settings.public_url,
+        aws=aws,
+        signing=_url_signing(settings),
+        presigned_seconds=settings.url_seconds,
+    )
+
+
+def _url_signing(settings: Settings) -> UrlSigning | None:
+    if not settings.url_key_id:
+        return None
+    return UrlSigning(
+        key_id=settings.url_key_id, private_key=settings.private_key(), valid_seconds=settings.url_seconds
+    )
 
 
 def declared_models(settings: Settings) -> Sequence[DeclaredModel]:

@@ -106,8 +106,7 @@ class Settings(BaseSettings):
         """The private key that signs image URLs, as PEM. Raises ValueError when its file cannot be read."""
         key = self.url_private_key.get_secret_value()
         if not key.startswith("file:"):
-            # In a variable of the environment line breaks are often written as two characters.
-            return key.replace("\\n", "\n")
+            return key
         try:
             return Path(key.removeprefix("file:")).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -1,25 +1,31 @@
-"""What every image store does. A new adapter is one more name in ADAPTERS and its `case` in `open_store`."""
+"""What every image store does. A new adapter is one more name in ADAPTERS and its `case` in `open_store`.
+
+What a bucket does beyond that is in tests/aws/test_s3_image_store.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from graphql_api.adapters.aws import AwsOptions, open_aws
 from graphql_api.adapters.image_store import open_image_store
 from graphql_api.adapters.image_store.folder import FolderImageStore, open_folder_image_store
 from graphql_api.domain.errors import ImageNotStored, ServiceUnavailable
 from graphql_api.domain.ids import JobId, new_job_id
 from graphql_api.ports import ImageStore
 
-ADAPTERS = ("folder",)
+ADAPTERS = ("folder", "s3")
 
 BODY = b"\xff\xd8\xff" + bytes(range(256)) * 40
 JOB_ID = JobId("0199c0de-0000-7000-8000-000000000001")
@@ -52,17 +58,29 @@ NO_KEYS = [
 ]
 
 
-def open_store(adapter: str, root: Path) -> AbstractAsyncContextManager[ImageStore]:
+def open_store(adapter: str, root: Path, request: pytest.FixtureRequest) -> AbstractAsyncContextManager[ImageStore]:
     match adapter:
         case "folder":
             return open_image_store(f"file:{root}")
+        case "s3":
+            request.getfixturevalue("aws_environment")
+            return open_new_bucket()
         case _:
             raise ValueError(adapter)
 
 
+@asynccontextmanager
+async def open_new_bucket() -> AsyncIterator[ImageStore]:
+    bucket = f"images-{secrets.token_hex(8)}"
+    async with open_aws(AwsOptions()) as aws:
+        await (await aws.s3()).create_bucket(Bucket=bucket)
+        async with open_image_store(f"s3:{bucket}", aws=aws) as opened:
+            yield opened
+
+
 @pytest.fixture(params=ADAPTERS)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ImageStore]:
-    async with open_store(request.param, tmp_path / "data") as opened:
+    async with open_store(request.param, tmp_path / "data", request) as opened:
         yield opened
 
 
@@ -174,7 +192,7 @@ async def test_one_wrong_key_among_many_deletes_nothing(store: ImageStore) -> No
 
 
 async def test_urls_end_in_the_key(store: ImageStore) -> None:
-    assert (await store.url_for(a_key())).endswith(f"/{a_key()}")
+    assert urlsplit(await store.url_for(a_key())).path.endswith(f"/{a_key()}")
 
 
 # What a folder does beyond that

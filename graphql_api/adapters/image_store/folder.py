@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,13 +16,12 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
+from graphql_api.adapters.image_store.keys import checked_job_id, split_key
 from graphql_api.domain.errors import ImageNotStored, ServiceUnavailable
-from graphql_api.domain.ids import JobId, as_job_id
+from graphql_api.domain.ids import JobId
 
 T = TypeVar("T")
 
-# Letters, digits and a few signs; no segment starts with a dot.
-_FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _UNFINISHED = ".unfinished"
 # Another process may be writing a file right now, but not for an hour.
 _LEFTOVER_SECONDS = 3600
@@ -105,16 +103,11 @@ class FolderImageStore:
                     _sync(self._images)
 
     def _folder(self, job_id: JobId) -> Path:
-        if as_job_id(job_id) != job_id:
-            raise ValueError("This is not the ID of a job.")
-        return self._images / job_id
+        return self._images / checked_job_id(job_id)
 
     def _path(self, key: str) -> Path:
-        match key.split("/"):
-            case ["images", job_id, file_name] if _FILE_NAME.fullmatch(file_name):
-                return self._folder(JobId(job_id)) / file_name
-            case _:
-                raise ValueError("This is not the key of an image.")
+        job_id, file_name = split_key(key)
+        return self._images / job_id / file_name
 
 
 @asynccontextmanager

@@ -30,6 +30,7 @@ from botocore.exceptions import (
     SSLError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.parsers import ResponseParserError
 
 from graphql_api.adapters.aws import error_code, http_status
 from graphql_api.domain.errors import (
@@ -44,7 +45,7 @@ from graphql_api.domain.errors import (
 
 logger = logging.getLogger(__name__)
 
-SDK_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, asyncio.TimeoutError)
+SDK_ERRORS = (BotoCoreError, ClientError, ResponseParserError, aiohttp.ClientError, asyncio.TimeoutError)
 """Everything that a call of a client raises, also while an answer is read."""
 
 BUSY = "The model is busy."
