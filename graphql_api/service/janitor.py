@@ -48,3 +48,5 @@ class Janitor:
         moved = await self._store.update(job)
         if moved is not None:
             await self._jobs.announce(moved)
+            if moved.is_final and moved.attempt:
+                await self._jobs.discard_files(moved)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
-from graphql_api.domain.errors import JobNotFound, StyleNotFound, Text2ImageError
+from graphql_api.domain.errors import JobNotFound, ServiceUnavailable, StyleNotFound, Text2ImageError
 from graphql_api.domain.generation import GenerationRequest, complete
 from graphql_api.domain.ids import CallerId, JobId, new_job_id
 from graphql_api.domain.job import CancelOutcome, Job, JobStatus, Progress
@@ -100,6 +100,8 @@ class JobService:
             moved = await self.store.update(job.canceled(self._cancel_outcome(job), at=self.clock()))
             if moved is not None:
                 await self.announce(moved)
+                if job.status is JobStatus.QUEUED and job.attempt:
+                    await self.discard_files(moved)
                 return moved
 
     async def delete(self, caller_id: CallerId, job_id: JobId) -> None:
@@ -120,6 +122,13 @@ class JobService:
             await self.store.purged(job_id)
         except Text2ImageError as error:
             logger.warning("files of deleted job %s are still there: %s", job_id, error, exc_info=error)
+
+    async def discard_files(self, job: Job) -> None:
+        """Delete what lost workers may have stored for a job that ended without images, and that nobody holds."""
+        try:
+            await self.images.delete_job(job.id)
+        except ServiceUnavailable as error:
+            logger.warning("files of job %s may be left behind: %s", job.id, error, exc_info=error)
 
     async def queue_position(self, job: Job) -> int | None:
         """Jobs ahead of a queued job; None for any other."""

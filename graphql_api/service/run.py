@@ -144,29 +144,38 @@ class Run:
     async def _settle(self, change: Change) -> None:
         """Write how the job ended, if the claim still holds, and tell the watchers."""
         saved = await self._claim.write(change)
-        if not saved.images:
+        if not saved.images or self._may_have_strays:
             await self._discard_files()
 
     async def _give_back(self) -> None:
         """Let another worker go on. What was sent and cannot be stopped may be paid for in vain."""
-        if not self._is_revoked:
-            is_loss = self._invocations.is_paid and not self.runnable.can_stop
-            max_losses, at = self.runnable.policy.max_losses(self.job), self._bench.clock()
-
-            def given_back(row: Job) -> Job:
-                return row.lost(max_losses=max_losses, at=at) if is_loss else row.released()
-
-            await self._claim.write_at_once(given_back)
+        # While the job is ours: whoever claims it next may store the same files under the same keys.
         await self._discard_files()
+        if self._is_revoked:
+            return
+        is_loss = self._invocations.is_paid and not self.runnable.can_stop
+        max_losses, at = self.runnable.policy.max_losses(self.job), self._bench.clock()
+        await self._claim.write_at_once(
+            lambda row: row.lost(max_losses=max_losses, at=at) if is_loss else row.released()
+        )
+
+    @property
+    def _may_have_strays(self) -> bool:
+        """Whether an earlier claim may have died between storing its files and writing the row."""
+        return self.job.attempt > 1
 
     async def _discard_files(self) -> None:
-        """Delete the files of this run that the row does not name."""
-        if not self._put_keys:
+        """Delete the files of this claim, and of earlier ones, that the row does not name. Where somebody else holds
+        the job, that is left to them."""
+        if not self._put_keys and not self._may_have_strays:
             return
         row = await self._bench.store.find(self.job.id)
+        if isinstance(row, Job) and not row.is_final and not self._claim.adopt(row):
+            return
+        stored = await self._bench.images.keys_of(self.job.id) if self._may_have_strays else self._put_keys
         images = row.images if isinstance(row, Job) else ()
         named = {key for image in images for key in (image.key, image.thumbnail_key)}
-        await self._bench.images.delete([key for key in self._put_keys if key not in named])
+        await self._bench.images.delete([key for key in stored if key not in named])
 
     async def _keep_claim(self) -> None:
         """Renew the lease, and look at the row when it may have moved unseen."""

@@ -233,3 +233,31 @@ async def test_the_expected_wait_grows_with_the_queue(tmp_path: Path) -> None:
         assert all(eta is not None for eta in etas)
         assert etas == sorted(etas, key=lambda eta: eta or 0)
         assert (etas[3] or 0) > (etas[0] or 0)
+
+
+async def test_files_of_a_worker_that_was_killed_before_it_wrote_the_row_are_deleted_with_success(
+    tmp_path: Path,
+) -> None:
+    async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())])) as shop:
+        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        (lost,) = await shop.store.claim(
+            "gone", model_names=("sketch",), limit=1, lease_seconds=-1, at=datetime.now(UTC)
+        )
+        await shop.images.put(f"images/{lost.id}/0-ffffffffffffffff.jpg", b"other bytes", "image/jpeg")
+        await shop.janitor.tidy()
+        async with shop.working():
+            job = await shop.end_of(job)
+            await shop.until(job, lambda _: not shop.worker._runs)
+
+        assert shop.files() == sorted([Path(job.images[0].key).name, Path(job.images[0].thumbnail_key).name])
+
+
+async def test_files_of_a_killed_worker_are_deleted_with_a_job_that_is_canceled_then(tmp_path: Path) -> None:
+    async with a_shop(tmp_path, ScriptedEndpoint([])) as shop:
+        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        await shop.store.claim("gone", model_names=("sketch",), limit=1, lease_seconds=-1, at=datetime.now(UTC))
+        await shop.images.put(f"images/{job.id}/0-ffffffffffffffff.jpg", b"other bytes", "image/jpeg")
+        await shop.janitor.tidy()
+        await shop.jobs.cancel(ALICE, job.id)
+
+        assert shop.files() == []
