@@ -21,6 +21,10 @@ QUESTIONS = {
     "loop_lag": "Does rendering hold up the event loop?",
     "idle_subscriptions": "What does an idle subscription cost?",
     "startup": "How long until the first answer?",
+    "rgb_answers": "How fast does an RGB answer become a JPEG, and does that hold up the event loop?",
+    "jpeg_answers_cpu": "What CPU does an image of a JPEG answer cost, without storing it?",
+    "production_path": "What does the product add to a bare invocation and a bare put?",
+    "jobs_in_flight": "What memory does a job cost while a slow endpoint draws it?",
 }
 
 

@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 CHECK_MISSED_SECONDS = 5.0
 TIDY_SECONDS = 10.0
 CPU_NICENESS = 10
+SPARE_CONNECTIONS = 64
 
 SKETCH = Model(
     name="sketch",
@@ -75,11 +76,12 @@ async def open_services(settings: Settings, *, with_worker: bool = True) -> Asyn
     """
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_job_store(settings.database_url))
-        aws = await stack.enter_async_context(open_aws(AwsOptions(region=settings.aws_region or None)))
+        declared = declared_models(settings)
+        aws = await stack.enter_async_context(open_aws(_aws_options(settings, declared)))
         images = await stack.enter_async_context(open_images(settings, aws))
         broker = await stack.enter_async_context(open_event_broker(settings.events))
         executor = stack.enter_context(_cpu_threads())
-        models = await _open_models(stack, settings, executor, aws)
+        models = await _open_models(stack, settings, declared, executor, aws)
         estimates = Estimates(store, models)
         jobs = JobService(
             store=store,
@@ -152,9 +154,17 @@ def declared_models(settings: Settings) -> Sequence[DeclaredModel]:
     return [replace(declared, model=SKETCH) if scheme == "sketch" else declared]
 
 
-async def _open_models(stack: AsyncExitStack, settings: Settings, executor: Executor, aws: Aws) -> ModelRegistry:
+def _aws_options(settings: Settings, models: Sequence[DeclaredModel]) -> AwsOptions:
+    """Each job in flight has a connection of its own, to its endpoint and then to S3."""
+    jobs = sum(model.entry.concurrency or settings.concurrency for model in models)
+    return AwsOptions(region=settings.aws_region or None, max_connections=2 * jobs + SPARE_CONNECTIONS)
+
+
+async def _open_models(
+    stack: AsyncExitStack, settings: Settings, all_declared: Sequence[DeclaredModel], executor: Executor, aws: Aws
+) -> ModelRegistry:
     models = []
-    for declared in declared_models(settings):
+    for declared in all_declared:
         url = declared.entry.endpoint
         try:
             endpoint = await stack.enter_async_context(open_model_endpoint(url, executor=executor, aws=aws))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -30,10 +30,17 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
     """Starts servers for one test: `start_server(endpoint="sketch:")`; all share one data folder."""
     servers: list[ServerProcess] = []
 
-    def start(*, prepare: Callable[[], None] | None = None, **settings: str) -> ServerProcess:
+    def start(
+        *,
+        environment: Mapping[str, str] | None = None,
+        prepare: Callable[[], None] | None = None,
+        **settings: str,
+    ) -> ServerProcess:
         log_dir = tmp_path / f"logs-{len(servers)}"
         log_dir.mkdir()
-        server = ServerProcess(tmp_path / "data", log_dir, {"endpoint": SLOW, **settings}, prepare=prepare)
+        server = ServerProcess(
+            tmp_path / "data", log_dir, {"endpoint": SLOW, **settings}, environment=environment, prepare=prepare
+        )
         servers.append(server)
         return server.start()
 

@@ -28,10 +28,17 @@ class ServerProcess:
     """`python -m graphql_api serve`, on a port that the system chooses. May be started again on the same folder."""
 
     def __init__(
-        self, data_dir: Path, log_dir: Path, settings: Mapping[str, str], *, prepare: Callable[[], None] | None = None
+        self,
+        data_dir: Path,
+        log_dir: Path,
+        settings: Mapping[str, str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        prepare: Callable[[], None] | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.settings = {"data_dir": str(data_dir), **settings}
+        self.environment = dict(environment or {})
         self.port = 0
         self._log_dir = log_dir
         self._starts = 0
@@ -66,7 +73,7 @@ class ServerProcess:
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "graphql_api", "serve", "--port", "0"],
-                env=clean_environment(**self.settings),
+                env={**clean_environment(**self.settings), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
