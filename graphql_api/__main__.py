@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from graphql_api.commands.doctor import Finding
     from graphql_api.commands.generate import Report
     from graphql_api.settings import Settings
 
@@ -98,6 +99,67 @@ def generate(
 
 
 @app.command()
+def doctor(
+    invoke: Annotated[bool, typer.Option(help="Let each model draw one image, which is paid for.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each check.")] = False,
+) -> None:
+    """Check everything that the settings name. Exits with 1 when something does not work."""
+    from graphql_api.commands import doctor as command
+    from graphql_api.telemetry import configure_logging
+
+    settings = _settings()
+    configure_logging("warning", "text")
+    findings = command.examine(settings, invokes=invoke)
+    show = _print_findings if as_json else _draw_findings
+    has_failed = asyncio.run(show(findings))
+    raise typer.Exit(1 if has_failed else 0)
+
+
+@app.command("sagemaker-local")
+def sagemaker_local(
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FAMILY[:KIND]", help="May be repeated. sd=jumpstart-sd when there is none."),
+    ] = None,
+    output: Annotated[str, typer.Option(help="Where answers of async endpoints go: s3://bucket/prefix.")] = "",
+    success_topic: Annotated[str, typer.Option(help="ARN of the SNS topic that hears of them.")] = "",
+    error_topic: Annotated[str, typer.Option(help="ARN of the SNS topic that hears of failures.")] = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1 to listen on; 0 for any.")] = 8090,
+    workers: Annotated[int, typer.Option(min=1, max=1000, help="Requests that an endpoint draws at a time.")] = 1,
+    step_seconds: Annotated[float, typer.Option(min=0, max=60, help="Least time that a step takes.")] = 0.02,
+    time_limit: Annotated[
+        float | None, typer.Option(min=0.01, help="Seconds an invocation may take, in place of AWS' 60 and 480.")
+    ] = None,
+    part_bytes: Annotated[
+        int | None, typer.Option(min=1, help="Cut streams into parts of exactly so many bytes, not line by line.")
+    ] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(help='What shall go wrong, such as \'{"kind": "throttle", "times": 1}\'.')
+    ] = None,
+) -> None:
+    """Stand in for Amazon SageMaker on this machine, to rehearse a deployment."""
+    from graphql_api.commands import sagemaker_local as command
+
+    try:
+        rehearsed = command.check(
+            endpoints=endpoint or [],
+            output=output,
+            success_topic=success_topic,
+            error_topic=error_topic,
+            faults=fault or [],
+            workers=workers,
+            step_seconds=step_seconds,
+            part_bytes=part_bytes,
+            time_limit=time_limit,
+        )
+        command.serve(rehearsed, port=port)
+    except ValueError as error:
+        _stop(str(error), code=2)
+    except command.PortTaken as error:
+        _stop(f"{error} Choose another with --port.")
+
+
+@app.command()
 def schema() -> None:
     """Print the GraphQL schema."""
     from graphql_api.schema import print_schema
@@ -120,6 +182,38 @@ async def _show(reports: AsyncIterator[Report]) -> Report | None:
                 detail = f"{last.step}/{last.total_steps}{eta}"
                 bar.update(task, completed=last.fraction, description=last.phase.lower(), detail=detail)
     return last
+
+
+async def _print_findings(findings: AsyncIterator[Finding]) -> bool:
+    """A JSON object a line, as they come; whether one has failed."""
+    import json
+    from dataclasses import asdict
+
+    has_failed = False
+    async for finding in findings:
+        typer.echo(json.dumps(asdict(finding)))
+        has_failed = has_failed or finding.state == "failed"
+    return has_failed
+
+
+async def _draw_findings(findings: AsyncIterator[Finding]) -> bool:
+    """A table, with what to do below what does not work; whether something has failed."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    table = Table("check", "", "what was found, and what to do", show_lines=True)
+    colours = {"ok": "green", "warning": "yellow", "failed": "red"}
+    has_failed = False
+    with console.status("looking ..."):
+        async for finding in findings:
+            has_failed = has_failed or finding.state == "failed"
+            remedy = f"\n[bold]{escape(finding.remedy)}[/]" if finding.remedy else ""
+            colour = colours[finding.state]
+            table.add_row(finding.check, f"[{colour}]{finding.state}[/]", f"{escape(finding.detail)}{remedy}")
+    console.print(table)
+    return has_failed
 
 
 def _settings() -> Settings:
