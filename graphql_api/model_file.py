@@ -48,6 +48,7 @@ class Limits(_Table):
     """What is accepted; None for the family's own."""
 
     max_count: int | None = Field(default=None, ge=1, le=16)
+    min_dimension: int | None = Field(default=None, ge=8, le=4096)
     max_dimension: int | None = Field(default=None, ge=64, le=4096)
     max_prompt_length: int | None = Field(default=None, ge=1, le=20_000)
     max_steps: int | None = Field(default=None, ge=1, le=1000)
@@ -96,15 +97,19 @@ class _Family:
     steps: int = 50
     guidance_scale: float = 7.5
     max_count: int = 4
+    min_dimension: int = 64
     max_dimension: int = 1024
     max_prompt_length: int = 2_000
     max_steps: int = 100
     size_multiple: int = 8
 
 
-# Stable Diffusion 1 and 2.1-base were trained at 512 pixels, SDXL and SD 3.5 at 1024.
+# Stable Diffusion 1 and 2.1-base were trained at 512 pixels, SDXL and SD 3.5 at 1024. JumpStart's SDXL takes sizes
+# above 256 pixels, of which 320 is the first multiple of 64.
 _FAMILIES: Mapping[str, _Family] = {
-    "jumpstart-imagegeneration": _Family(width=1024, height=1024, guidance_scale=7.0, size_multiple=64),
+    "jumpstart-imagegeneration": _Family(
+        width=1024, height=1024, guidance_scale=7.0, min_dimension=320, size_multiple=64
+    ),
     "stability-sdk": _Family(width=1024, height=1024, guidance_scale=7.0, max_dimension=1536, size_multiple=64),
     "stability-sd3": _Family(width=1024, height=1024, steps=40, guidance_scale=4.5, max_dimension=1536, max_count=1),
 }
@@ -183,6 +188,7 @@ def _defaults(given: Defaults, family: _Family) -> ModelDefaults:
 def _limits(given: Limits, family: _Family, codec: ModelCodec) -> ModelLimits:
     return ModelLimits(
         max_count=given.max_count or family.max_count,
+        min_dimension=given.min_dimension or family.min_dimension,
         max_dimension=given.max_dimension or family.max_dimension,
         max_prompt_length=given.max_prompt_length or family.max_prompt_length,
         max_steps=given.max_steps or family.max_steps,
@@ -196,6 +202,8 @@ def _check(model: Model) -> None:
     """Refuse defaults that the model's own limits refuse."""
     defaults, limits = model.defaults, model.limits
     for side, pixels in (("width", defaults.width), ("height", defaults.height)):
+        if pixels < limits.min_dimension:
+            raise _Wrong(f"{side} is below min_dimension, which is {limits.min_dimension}", "defaults", side)
         if pixels > limits.max_dimension:
             raise _Wrong(f"{side} is above max_dimension, which is {limits.max_dimension}", "defaults", side)
         if pixels % limits.size_multiple:

@@ -7,8 +7,7 @@ Answer: `generated_image`, the Base64 of one file. Sampler and refiner are left 
 Inferred: the weight -1, the format of the file, which is recognised by its first bytes, and `generated_images` with a
 list, which is read in case a container makes several. No way to ask for several is known: each image is an invocation.
 
-The notebook also says that images must be larger than 256 by 256 pixels. There is no word for a model's smallest size
-in ModelCodec, and a list of all others would be made up, so a smaller one is refused by the container, not before.
+The notebook also says that images must be larger than 256 by 256 pixels, which is a limit of the model in model files.
 """
 
 from __future__ import annotations

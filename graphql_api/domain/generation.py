@@ -96,6 +96,7 @@ class ModelLimits:
     max_prompt_length: int
     max_steps: int
     size_multiple: int
+    min_dimension: int = MIN_DIMENSION
     sizes: tuple[Dimensions, ...] = ()
     without: frozenset[Choice] = frozenset()
 
@@ -267,8 +268,8 @@ def _size(asked: Dimensions | AspectRatio | None, model: Model) -> Dimensions:
 
 def _check_side(pixels: int, limits: ModelLimits, side: str) -> None:
     path = ("size", "dimensions", side)
-    if not MIN_DIMENSION <= pixels <= limits.max_dimension:
-        raise InvalidInput(f"{side} must be between {MIN_DIMENSION} and {limits.max_dimension}.", path=path)
+    if not limits.min_dimension <= pixels <= limits.max_dimension:
+        raise InvalidInput(f"{side} must be between {limits.min_dimension} and {limits.max_dimension}.", path=path)
     if pixels % limits.size_multiple:
         raise InvalidInput(f"{side} must be a multiple of {limits.size_multiple}.", path=path)
 

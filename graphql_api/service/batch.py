@@ -11,11 +11,15 @@ from functools import partial
 
 from graphql_api.domain.errors import ContentBlocked, GenerationFailed, ModelFailed
 from graphql_api.domain.job import Job, WithheldImage
-from graphql_api.ports import Answer, BlockedPicture, ModelRequest, Picture
+from graphql_api.ports import Answer, BlockedPicture, ModelCodec, ModelRequest, Picture
 from graphql_api.service.models import RunnableModel
 from graphql_api.service.pictures import FinishedPicture, finish
 
 logger = logging.getLogger(__name__)
+
+
+Outcome = Answer | GenerationFailed
+"""What came of one invocation. A job of several goes on with those that went well, since they were paid for."""
 
 
 @dataclass(slots=True)
@@ -43,7 +47,7 @@ class Batch:
 async def finish_batch(
     job: Job,
     runnable: RunnableModel,
-    answers: Sequence[tuple[ModelRequest, Answer]],
+    outcomes: Sequence[tuple[ModelRequest, Outcome]],
     *,
     executor: Executor,
     embed_parameters: bool,
@@ -51,17 +55,32 @@ async def finish_batch(
     """Decode, check and encode the pictures, off the event loop. Raises GenerationFailed when none is left."""
     loop = asyncio.get_running_loop()
     batch = Batch()
-    for request, answer in answers:
-        pictures = await loop.run_in_executor(executor, runnable.codec.decode, request, answer)
+    for request, outcome in outcomes:
+        try:
+            pictures = await loop.run_in_executor(executor, _decode, runnable.codec, request, outcome)
+        except GenerationFailed as error:
+            for index in range(request.first_index, request.first_index + request.count):
+                _withhold(batch, job, index, error)
+            continue
         for index, picture in enumerate(pictures[: request.count], start=request.first_index):
             finish_picture = partial(_finish, picture, job, index, embed_parameters)
             try:
                 batch.pictures[index] = await loop.run_in_executor(executor, finish_picture)
             except GenerationFailed as error:
-                logger.warning("image %d of job %s is withheld: %r", index, job.id, error, exc_info=error.__cause__)
-                batch.withhold(index, error)
+                _withhold(batch, job, index, error)
     batch.withhold_missing(job.parameters.count)
     return batch
+
+
+def _withhold(batch: Batch, job: Job, index: int, error: GenerationFailed) -> None:
+    logger.warning("image %d of job %s is withheld: %r", index, job.id, error, exc_info=error.__cause__)
+    batch.withhold(index, error)
+
+
+def _decode(codec: ModelCodec, request: ModelRequest, outcome: Outcome) -> Sequence[Picture]:
+    if isinstance(outcome, GenerationFailed):
+        raise outcome
+    return codec.decode(request, outcome)
 
 
 def _finish(picture: Picture, job: Job, index: int, embed_parameters: bool) -> FinishedPicture:

@@ -7,6 +7,7 @@ import logging
 
 from graphql_api.domain.errors import (
     AnswerLost,
+    GenerationFailed,
     InvocationTimedOut,
     ModelFailed,
     ModelNotReady,
@@ -15,9 +16,10 @@ from graphql_api.domain.errors import (
 )
 from graphql_api.domain.job import DeferredInvocation, InvocationEnd, Job, Placement
 from graphql_api.ports import Answer, DeferredEndpoint, Invocation
+from graphql_api.service.batch import Outcome
 from graphql_api.service.bench import Bench
 from graphql_api.service.claim import Claim
-from graphql_api.service.invoking import Answers, HoldUp, invocations_of
+from graphql_api.service.invoking import HoldUp, Outcomes, invocations_of
 from graphql_api.service.models import RunnableModel
 from graphql_api.service.reporting import Reporter
 
@@ -44,15 +46,23 @@ class DeferredInvocations:
         self.can_be_left = False
         """Whether the run only waits, so that another worker may as well."""
 
-    async def answers(self) -> Answers:
-        """Hand over what was not handed over before, and wait for every answer. Raises GenerationFailed, ClaimLost."""
+    async def outcomes(self) -> Outcomes:
+        """Hand over what was not handed over before, and wait until all are over. Raises ClaimLost, and
+        GenerationFailed when one cannot be handed over."""
         invocations = invocations_of(self._claim, self._runnable)
         for invocation in invocations:
             await self._hand_over(invocation)
         return [
-            (each.request, await self._answer(each, done=number, of=len(invocations)))
+            (each.request, await self._outcome(each, done=number, of=len(invocations)))
             for number, each in enumerate(invocations)
         ]
+
+    async def _outcome(self, invocation: Invocation, *, done: int, of: int) -> Outcome:
+        try:
+            return await self._answer(invocation, done=done, of=of)
+        except GenerationFailed as error:
+            # The others were handed over already, and are paid for.
+            return error
 
     async def _hand_over(self, invocation: Invocation) -> None:
         hold_up = HoldUp(self._claim, self._runnable, self._bench, self._reporter)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from graphql_api.domain.errors import GenerationFailed, InvocationTimedOut, ModelNotReady, ModelUnavailable
 from graphql_api.domain.job import JobPhase
 from graphql_api.ports import Answer, Invocation, ModelEndpoint, ModelRequest
+from graphql_api.service.batch import Outcome
 from graphql_api.service.bench import Backoff, Bench
 from graphql_api.service.claim import Claim
 from graphql_api.service.models import RunnableModel
@@ -18,7 +19,8 @@ logger = logging.getLogger(__name__)
 
 MAX_WAIT_SECONDS = 15.0
 
-Answers = Sequence[tuple[ModelRequest, Answer]]
+Outcomes = Sequence[tuple[ModelRequest, Outcome]]
+"""What came of each invocation of a job."""
 
 
 def invocations_of(claim: Claim, runnable: RunnableModel) -> list[Invocation]:
@@ -80,13 +82,19 @@ class DirectInvocations:
         self.can_be_left = False
         """Whether nothing is lost when the run is left right now."""
 
-    async def answers(self) -> Answers:
-        """Run all of them. Raises GenerationFailed, ClaimLost."""
+    async def outcomes(self) -> Outcomes:
+        """Run them, up to the first that fails. Raises ClaimLost, and GenerationFailed when it is the first of all."""
         invocations = invocations_of(self._claim, self._runnable)
-        return [
-            (each.request, await self._answer(each, done=number, of=len(invocations)))
-            for number, each in enumerate(invocations)
-        ]
+        outcomes: list[tuple[ModelRequest, Outcome]] = []
+        for number, invocation in enumerate(invocations):
+            try:
+                outcome: Outcome = await self._answer(invocation, done=number, of=len(invocations))
+            except GenerationFailed as error:
+                if not outcomes:
+                    raise
+                return [*outcomes, *((rest.request, error) for rest in invocations[number:])]
+            outcomes.append((invocation.request, outcome))
+        return outcomes
 
     async def _answer(self, invocation: Invocation, *, done: int, of: int) -> Answer:
         hold_up = HoldUp(self._claim, self._runnable, self._bench, self._reporter)

@@ -19,7 +19,7 @@ from graphql_api.service.batch import Batch, finish_batch
 from graphql_api.service.bench import Bench
 from graphql_api.service.claim import Change, Claim, ClaimLost
 from graphql_api.service.deferring import DeferredInvocations
-from graphql_api.service.invoking import Answers, DirectInvocations
+from graphql_api.service.invoking import DirectInvocations, Outcomes
 from graphql_api.service.models import RunnableModel
 from graphql_api.service.pictures import FinishedPicture, image_key, thumbnail_key
 from graphql_api.service.reporting import Reporter
@@ -77,10 +77,10 @@ class Run:
         """How this run moves the job. The one place where any fault becomes a failed job."""
         answered_at = None
         try:
-            answers = await self._invocations.answers()
+            outcomes = await self._invocations.outcomes()
             answered_at = self._bench.clock()
             await self._reporter.generated()
-            images, batch = await self._store(answers)
+            images, batch = await self._store(outcomes)
             withheld = tuple(batch.withheld[index] for index in sorted(batch.withheld))
             at = self._bench.clock()
             return lambda row: row.succeeded(images, answered_at=answered_at, at=at, withheld=withheld)
@@ -95,13 +95,13 @@ class Run:
         failed_at = self._bench.clock()
         return lambda row: row.failed(failure, at=failed_at, answered_at=answered_at)
 
-    async def _store(self, answers: Answers) -> tuple[tuple[StoredImage, ...], Batch]:
+    async def _store(self, outcomes: Outcomes) -> tuple[tuple[StoredImage, ...], Batch]:
         """Turn the answers into stored images. An image store that is away for a while is waited for: the answers are
         in hand, and were paid for."""
         batch = await finish_batch(
             self.job,
             self.runnable,
-            answers,
+            outcomes,
             executor=self._bench.executor,
             embed_parameters=self._bench.options.embed_parameters,
         )

@@ -192,6 +192,7 @@ async def a_shop(
     image_failures: int = 0,
     options: WorkerOptions | None = None,
     policy: InvocationPolicy | None = None,
+    codec: str = "jumpstart-sd",
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AsyncIterator[Shop]:
     async with (
@@ -203,7 +204,7 @@ async def a_shop(
         runnable = RunnableModel(
             model=SKETCH,
             endpoint=endpoint,
-            codec=codec_named("jumpstart-sd"),
+            codec=codec_named(codec),
             concurrency=2,
             policy=policy or InvocationPolicy(max_attempts=2),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -22,7 +23,7 @@ from graphql_api.domain.errors import (
 )
 from graphql_api.domain.ids import new_job_id
 from graphql_api.domain.job import CancelOutcome, InvocationEnd, Job, JobStatus
-from graphql_api.ports import CompletionNotice
+from graphql_api.ports import Answer, CompletionNotice
 from graphql_api.service import deferring
 from graphql_api.service.bench import WorkerOptions
 from graphql_api.service.completions import Completions
@@ -360,3 +361,19 @@ async def test_progress_of_a_deferred_job_goes_on_where_it_was_after_a_restart(t
         assert running.progress.fraction >= before.progress.fraction
         assert ended.status is JobStatus.SUCCEEDED
         assert ended.started_at is not None and ended.created_at - ended.started_at < timedelta(0)
+
+
+async def test_a_batch_of_several_invocations_keeps_what_went_well(tmp_path: Path) -> None:
+    endpoint = ScriptedDeferredEndpoint()
+    answer = Answer(body=json.dumps(a_jpeg()).encode(), content_type="application/json")
+    async with a_shop(tmp_path, endpoint, options=DEAF, codec="huggingface") as shop, shop.working():
+        job = (await shop.jobs.submit(ALICE, replace(REQUEST, seed=None, count=3))).job
+        await shop.until(job, lambda _: len(endpoint.submitted) == 3)
+        endpoint.answers |= {f"s3://out/{job.id}.{number}": answer for number in (0, 2)}
+        endpoint.answers[f"s3://out/{job.id}.1"] = ModelFailed("It broke.")
+        ended = await shop.end_of(job)
+
+        assert ended.status is JobStatus.SUCCEEDED
+        assert [image.index for image in ended.images] == [0, 2]
+        assert [each.index for each in ended.withheld] == [1]
+        assert len(endpoint.submitted) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from graphql_api.domain.errors import (
     ModelFailed,
     ModelNotReady,
     ModelUnavailable,
+    OutOfMemory,
 )
 from graphql_api.domain.job import CancelOutcome, Job, JobPhase, JobStatus
 from graphql_api.ports import Answer, StepDone
@@ -206,3 +208,43 @@ async def test_a_batch_of_several_invocations_goes_on_where_the_endpoint_was_bus
         job = await shop.end_of((await shop.jobs.submit(ALICE, replace(REQUEST, count=2))).job)
 
         assert len(job.images) == 2
+
+
+def one_image() -> Answer:
+    """How the Hugging Face containers answer, which make one image a call."""
+    return Answer(body=json.dumps(a_jpeg()).encode(), content_type="application/json")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [ModelFailed("It broke."), Answer(body=b"<html>", content_type="text/html")],
+    ids=["an error", "an answer that cannot be read"],
+)
+async def test_images_that_were_paid_for_are_kept_when_a_later_invocation_fails(
+    tmp_path: Path, bad: Answer | GenerationFailed
+) -> None:
+    endpoint = TurnsEndpoint(one_image(), bad)
+    async with a_shop(tmp_path, endpoint, codec="huggingface") as shop, shop.working():
+        job = await shop.end_of((await shop.jobs.submit(ALICE, replace(REQUEST, seed=None, count=3))).job)
+
+        assert job.status is JobStatus.SUCCEEDED
+        assert [image.index for image in job.images] == [0]
+        assert [each.index for each in job.withheld] == [1, 2]
+
+
+async def test_an_endpoint_that_failed_is_not_asked_for_the_other_images(tmp_path: Path) -> None:
+    endpoint = TurnsEndpoint(one_image(), ModelFailed("It broke."))
+    async with a_shop(tmp_path, endpoint, codec="huggingface") as shop, shop.working():
+        await shop.end_of((await shop.jobs.submit(ALICE, replace(REQUEST, seed=None, count=4))).job)
+
+        assert len(endpoint.invocations) == 2
+        assert len({invocation.id for invocation in endpoint.invocations}) == 2
+
+
+async def test_a_batch_of_which_every_invocation_fails_fails_with_the_first_error(tmp_path: Path) -> None:
+    endpoint = TurnsEndpoint(OutOfMemory("No memory."))
+    async with a_shop(tmp_path, endpoint, codec="huggingface") as shop, shop.working():
+        job = await shop.end_of((await shop.jobs.submit(ALICE, replace(REQUEST, seed=None, count=3))).job)
+
+        assert job.failure is not None
+        assert job.failure.code is JobFailureCode.OUT_OF_MEMORY
