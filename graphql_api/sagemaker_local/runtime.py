@@ -94,7 +94,7 @@ class Runtime:
         record = self._begin(endpoint, EndpointKind.REAL_TIME, request)
         with self._recorded(endpoint, record):
             plan = self._plan(endpoint, EndpointKind.REAL_TIME, record)
-            met = await self._meet(request, plan, "before", record)
+            met = await self._meet(request, endpoint, plan, "before", record)
             if met is not None:
                 return met
             accept = request.headers.get("accept", "")
@@ -102,7 +102,7 @@ class Runtime:
             answer = await self._wait_for_answer(request, endpoint, task)
             if answer is None:
                 return NoResponse()
-            met = await self._meet(request, plan, "after", record)
+            met = await self._meet(request, endpoint, plan, "after", record)
             if met is not None:
                 return met
             record.end(Ending.DRAWN)
@@ -116,7 +116,7 @@ class Runtime:
         record = self._begin(endpoint, EndpointKind.STREAM, request)
         with self._recorded(endpoint, record):
             plan = self._plan(endpoint, EndpointKind.STREAM, record)
-            met = await self._meet(request, plan, "before", record)
+            met = await self._meet(request, endpoint, plan, "before", record)
             if met is not None:
                 return met
             accept = request.headers.get("x-amzn-sagemaker-accept", "")
@@ -127,6 +127,9 @@ class Runtime:
                 answer = await self._wait_for_answer(request, endpoint, task)
                 if answer is None:
                     return NoResponse()
+                met = await self._meet(request, endpoint, plan, "after", record)
+                if met is not None:
+                    return met
                 chunks, content_type = one_chunk(answer.body), answer.content_type
             streamed = StreamedAnswer(
                 parts=in_parts(chunks, self._options.part_bytes),
@@ -151,14 +154,14 @@ class Runtime:
             ticket = self._asynchronous.take(
                 endpoint=endpoint, plan=plan, record=record, headers=request.headers, body=body
             )
-            met = await self._meet(request, plan, "before", record)
+            met = await self._meet(request, endpoint, plan, "before", record)
             if met is not None:
                 return met
         running = self._in_background(self._asynchronous.run(ticket, self._instances[endpoint.name]))
         if plan.notify is not None and plan.notify.deliver == "before-answer":
             await asyncio.wait({running})
         # From here on the record follows the run, whatever the caller learns of it.
-        met = await self._meet(request, plan, "after", None)
+        met = await self._meet(request, endpoint, plan, "after", None)
         if met is not None:
             return met
         answer = json.dumps({"InferenceId": ticket.inference_id})
@@ -181,11 +184,10 @@ class Runtime:
         _check_inference_id(record.inference_id)
         if (endpoint.kind is EndpointKind.ASYNC) is not (called is EndpointKind.ASYNC):
             # Documented that it is refused; the words are inferred.
-            allowed = "takes" if endpoint.kind is EndpointKind.ASYNC else "does not take"
-            message = f"Endpoint {endpoint.name} {allowed} asynchronous invocations" + (
-                " only." if endpoint.kind is EndpointKind.ASYNC else "."
+            takes = "takes only" if endpoint.kind is EndpointKind.ASYNC else "does not take"
+            raise service_error(
+                "ValidationError", message=f"Endpoint {endpoint.name} {takes} asynchronous invocations."
             )
-            raise service_error("ValidationError", message=message)
         plan, record.faults = self._faults.take(endpoint)
         if plan.status == "ScaledToZero":
             # Observed, for an inference component without a copy.
@@ -199,7 +201,9 @@ class Runtime:
             raise endpoint_not_found(endpoint.name)
         return plan
 
-    async def _meet(self, request: Request, plan: Plan, when: When, record: InvocationRecord | None) -> Response | None:
+    async def _meet(
+        self, request: Request, endpoint: DeclaredEndpoint, plan: Plan, when: When, record: InvocationRecord | None
+    ) -> Response | None:
         """Let the fault of this moment happen. Returns what to respond, None to go on, or raises the error."""
         match plan.ending:
             case Throttle() as throttle if when == "before":
@@ -207,7 +211,7 @@ class Runtime:
             case Fail() as fail if fail.when == when:
                 failure = fail.failure()
                 # An asynchronous invocation meets the container's errors later.
-                if isinstance(failure, ServiceError) or record is None or record.kind != EndpointKind.ASYNC:
+                if isinstance(failure, ServiceError) or endpoint.kind is not EndpointKind.ASYNC:
                     raise failure
             case Hang() as hang if hang.when == when:
                 await client_left(request)

@@ -61,6 +61,8 @@ class StreamedAnswer:
             async with aclosing(self._payload()) as payload:
                 async for part in payload:
                     yield payload_part(part)
+                    # What is there already is sent without waiting; whoever else is served, or has left, gets a turn.
+                    await asyncio.sleep(0)
             async with aclosing(self._last_frames()) as last:
                 async for frame in last:
                     yield frame

@@ -65,7 +65,7 @@ class DeferredInvocations:
             return error
 
     async def _hand_over(self, invocation: Invocation) -> None:
-        hold_up = HoldUp(self._claim, self._runnable, self._bench, self._reporter)
+        hold_up = HoldUp(self._runnable, self._bench, self._reporter)
         while self._claim.job.deferred_invocation(invocation.id) is None:
             try:
                 await self._submit(invocation)
@@ -78,6 +78,7 @@ class DeferredInvocations:
     async def _submit(self, invocation: Invocation) -> None:
         record = DeferredInvocation(id=invocation.id, sent_at=self._bench.clock())
         await self._claim.write(lambda row: row.sent().with_deferred(record))
+        await self._reporter.goes_on()
         placement = await self._endpoint.submit(invocation)
         await self._claim.write(lambda row: _located(row, record, placement))
 

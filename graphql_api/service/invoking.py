@@ -41,8 +41,7 @@ def invocations_of(claim: Claim, runnable: RunnableModel) -> list[Invocation]:
 class HoldUp:
     """Waiting for an endpoint that does not take an invocation. Says so in the row, and gives up in the end."""
 
-    def __init__(self, claim: Claim, runnable: RunnableModel, bench: Bench, reporter: Reporter) -> None:
-        self._claim = claim
+    def __init__(self, runnable: RunnableModel, bench: Bench, reporter: Reporter) -> None:
         self._reporter = reporter
         self._backoff = Backoff(bench.options.retry_seconds, most_seconds=MAX_WAIT_SECONDS)
         self._until = asyncio.get_running_loop().time() + runnable.policy.patience_seconds
@@ -55,10 +54,7 @@ class HoldUp:
         if asyncio.get_running_loop().time() > self._until:
             raise error
         phase = JobPhase.STARTING if error.is_starting else JobPhase.WAITING
-        if was_sent:
-            await self._reporter.held_up(phase)
-        elif not self._claim.job.is_held_up or self._claim.job.progress.phase is not phase:
-            await self._claim.write(lambda row: row.held_up(phase))
+        await self._reporter.held_up(phase, was_sent=was_sent)
         await self._backoff.pause()
 
     async def wait_after_loss(self) -> None:
@@ -97,7 +93,7 @@ class DirectInvocations:
         return outcomes
 
     async def _answer(self, invocation: Invocation, *, done: int, of: int) -> Answer:
-        hold_up = HoldUp(self._claim, self._runnable, self._bench, self._reporter)
+        hold_up = HoldUp(self._runnable, self._bench, self._reporter)
         had_paid = self.is_paid
         while True:
             try:
@@ -112,8 +108,7 @@ class DirectInvocations:
             except GenerationFailed as error:
                 await self._count_loss(invocation, error)
                 await hold_up.wait_after_loss()
-            if self._claim.job.is_held_up:
-                await self._claim.write(lambda row: row.sent())
+            await self._reporter.goes_on()
 
     async def _invoke(self, invocation: Invocation, *, done: int, of: int) -> Answer:
         answer: Answer | None = None

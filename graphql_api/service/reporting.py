@@ -27,9 +27,18 @@ class Reporter:
         self._bench = bench
         self._sent_at: float | None = None
 
-    async def held_up(self, phase: JobPhase) -> None:
-        """The endpoint does not take the job yet."""
+    async def held_up(self, phase: JobPhase, *, was_sent: bool) -> None:
+        """The endpoint does not take the job yet. The row says so too, unless a part of the job was sent before."""
+        job = self._claim.job
+        if not was_sent and not (job.is_held_up and job.progress.phase is phase):
+            await self._claim.write(lambda row: row.held_up(phase))
         await self._claim.report(replace(self._claim.job.progress, phase=phase, eta_seconds=None))
+
+    async def goes_on(self) -> None:
+        """A job that was held up is about to be sent."""
+        if self._claim.job.is_held_up:
+            await self._claim.write(lambda row: row.sent())
+        await self._claim.report(replace(self._claim.job.progress, phase=JobPhase.GENERATING))
 
     async def generated(self) -> None:
         """The model has answered."""

@@ -441,6 +441,15 @@ async def test_container_that_does_not_stream_answers_a_stream_as_a_whole(aws: A
     assert body == (await invoke(aws)).body
 
 
+async def test_stream_of_a_container_that_does_not_stream_is_cut_before_it_began(
+    aws: Aws, sagemaker: SageMakerLocal
+) -> None:
+    sagemaker.set_faults({"kind": "disconnect", "when": "after"})
+    with pytest.raises(HTTPClientError):
+        await anext(stream(aws, endpoint="sd"))
+    assert [(each["ended"], each["model_ran"]) for each in sagemaker.invocations()] == [("dropped", True)]
+
+
 async def test_container_that_streams_answers_an_invocation_with_all_lines(aws: Aws) -> None:
     answer = await invoke(aws, endpoint="steps")
     assert len(answer.body.splitlines()) == 5
@@ -544,8 +553,11 @@ async def test_optional_parameters_are_told_only_if_they_were_sent(aws: Aws, not
     assert notice["requestParameters"] == {"endpointName": "later", "inputLocation": f"s3://{BUCKET}/in"}
 
 
-async def test_failure_of_the_container_is_put_into_s3(aws: Aws, notices: Notices, sagemaker: SageMakerLocal) -> None:
-    sagemaker.set_faults({"kind": "error", "error": "ModelError", "reason": "out-of-memory"})
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_failure_of_the_container_is_put_into_s3(
+    aws: Aws, notices: Notices, sagemaker: SageMakerLocal, when: str
+) -> None:
+    sagemaker.set_faults({"kind": "error", "error": "ModelError", "reason": "out-of-memory", "when": when})
     taken = await submit(aws)
     (notice,) = await notices.receive(1)
     assert notice["invocationStatus"] == "Failed"
@@ -554,6 +566,7 @@ async def test_failure_of_the_container_is_put_into_s3(aws: Aws, notices: Notice
     report = await object_at(aws, taken["FailureLocation"])
     assert report is not None and "CUDA out of memory" in json.loads(report)["message"]
     assert await object_at(aws, taken["OutputLocation"]) is None
+    assert sagemaker.runs() == (1 if when == "after" else 0)
 
 
 async def test_invocation_that_takes_longer_than_was_allowed_fails(

@@ -31,6 +31,7 @@ class SageMakerLocal:
         self._options = options
         self._aws = aws
         self._process: subprocess.Popen[bytes] | None = None
+        self._http: httpx.Client
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -58,22 +59,24 @@ class SageMakerLocal:
             assert time.monotonic() < deadline, f"sagemaker-local was not ready in {START_SECONDS} s:\n{self.log}"
             time.sleep(0.01)
         self.origin = match[1]
+        # One for all requests: making a client takes longer than any of them, most of it for certificates.
+        self._http = httpx.Client(verify=False)
         return self
 
     def set_faults(self, *faults: Mapping[str, Any]) -> None:
         """Replace all faults: `set_faults({"kind": "throttle", "times": 1})`. graphql_api/sagemaker_local/faults.py
         has the kinds."""
-        answer = httpx.put(f"{self.origin}/-/faults", json=faults)
+        answer = self._http.put(f"{self.origin}/-/faults", json=faults)
         assert answer.status_code == 200, answer.text
 
     def faults(self) -> list[dict[str, Any]]:
         """What was told, with the number of `hits` of each."""
-        faults: list[dict[str, Any]] = httpx.get(f"{self.origin}/-/faults").json()
+        faults: list[dict[str, Any]] = self._http.get(f"{self.origin}/-/faults").json()
         return faults
 
     def invocations(self, inference_id: str | None = None) -> list[dict[str, Any]]:
         """Every invocation since the latest reset, oldest first, or those with this inference ID."""
-        records: list[dict[str, Any]] = httpx.get(f"{self.origin}/-/invocations").json()
+        records: list[dict[str, Any]] = self._http.get(f"{self.origin}/-/invocations").json()
         return [each for each in records if inference_id is None or each["inference_id"] == inference_id]
 
     def runs(self, inference_id: str | None = None) -> int:
@@ -83,12 +86,13 @@ class SageMakerLocal:
     def reset(self) -> None:
         """No faults, and nothing in the log of invocations. What hangs goes on hanging."""
         for name in ("faults", "invocations"):
-            assert httpx.delete(f"{self.origin}/-/{name}").status_code == 204
+            assert self._http.delete(f"{self.origin}/-/{name}").status_code == 204
 
     def terminate(self, signal_number: int = signal.SIGTERM) -> int:
         """Send a signal, and wait; the exit code."""
         assert self._process is not None
         process, self._process = self._process, None
+        self._http.close()
         process.send_signal(signal_number)
         try:
             return process.wait(STOP_SECONDS)
