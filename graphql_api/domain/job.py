@@ -45,6 +45,10 @@ TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
     JobStatus.CANCELED: frozenset(),
 }
 
+MAX_PICKUPS = 10
+"""How many workers may be lost while an answer is out there: fetching it costs nothing, but by then it must be the
+answer that kills them."""
+
 ACTIVE = frozenset(status for status in JobStatus if not status.is_final)
 
 
@@ -185,7 +189,8 @@ class Job:
 
     `revision` is the caller's revision at the latest move; 0 before the store has seen the job.
     `attempt` counts the claims, so that a worker can tell its own claim from a later one; `losses` counts the claims
-    that ended with the loss of the worker.
+    and invocations that may have been paid for in vain; `pickups` counts the workers that were lost while the answer
+    of a deferred invocation was out there.
     """
 
     id: JobId
@@ -198,6 +203,7 @@ class Job:
     revision: int = 0
     attempt: int = 0
     losses: int = 0
+    pickups: int = 0
     reference: str | None = None
     started_at: datetime | None = None
     answered_at: datetime | None = None
@@ -261,7 +267,13 @@ class Job:
         return replace(job, started_at=None, is_held_up=False, progress=progress)
 
     def lost(self, *, max_losses: int, at: datetime) -> Job:
-        """Its worker was lost; it waits for another one, or fails when that has happened `max_losses` times."""
+        """Its worker was lost; it waits for another one, or fails when that has happened `max_losses` times.
+
+        While a deferred invocation is out there, nothing is lost with a worker but its time: that counts separately.
+        """
+        if self.deferred:
+            job = replace(self, pickups=self.pickups + 1)
+            return job.failed(WorkerLost(), at=at) if job.pickups >= MAX_PICKUPS else job.released()
         job = self.with_loss()
         return job.failed(WorkerLost(), at=at) if job.losses >= max_losses else job.released()
 

@@ -81,4 +81,5 @@ def describe_endpoint_config(
 
 def not_described(resource: str, name: str, *, region: str) -> str:
     """The message of the ValidationException for a name that is not known. Observed."""
-    return f'Could not find {resource} "arn:aws:sagemaker:{region}:{ACCOUNT}:{resource}/{name.lower()}".'
+    noun = resource.replace("-config", " configuration")
+    return f'Could not find {noun} "arn:aws:sagemaker:{region}:{ACCOUNT}:{resource}/{name.lower()}".'

@@ -190,7 +190,7 @@ class Runtime:
             )
         plan, record.faults = self._faults.take(endpoint)
         if plan.status == "ScaledToZero":
-            # Observed, for an inference component without a copy.
+            # Documented that an inference component without a copy refuses; the words are inferred.
             raise service_error(
                 "ValidationError",
                 message="Inference Component has no capacity to process this request. ApplicationAutoScaling may be "

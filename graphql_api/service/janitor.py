@@ -42,7 +42,7 @@ class Janitor:
     def _max_losses(self, job: Job) -> int:
         runnable = self._models.find(job.model_name)
         # Without its model it can only be put back, and fails as nobody's job in the next round.
-        return job.losses + 2 if runnable is None else runnable.policy.max_losses(job)
+        return job.losses + 2 if runnable is None else runnable.policy.max_attempts
 
     async def _move(self, job: Job) -> None:
         moved = await self._store.update(job)

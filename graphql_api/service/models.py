@@ -10,10 +10,6 @@ from graphql_api.domain.generation import Model, ModelAvailability
 from graphql_api.domain.job import Job
 from graphql_api.ports import DeferredEndpoint, ModelCodec, ModelEndpoint
 
-MAX_PICKUPS = 10
-"""How many workers may be lost while the answer of a deferred invocation is out there: fetching it costs nothing, but
-by then it must be the answer that kills them."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvocationPolicy:
@@ -28,10 +24,6 @@ class InvocationPolicy:
     pays_again: bool = False
     timeout_seconds: float = 600.0
     patience_seconds: float = 1800.0
-
-    def max_losses(self, job: Job) -> int:
-        """How many losses end a job."""
-        return max(self.max_attempts, MAX_PICKUPS) if job.deferred else self.max_attempts
 
     def allows_another(self, job: Job) -> bool:
         """Whether a job whose latest invocation is lost may be sent once more."""

@@ -154,7 +154,7 @@ class Run:
         if self._is_revoked:
             return
         is_loss = self._invocations.is_paid and not self.runnable.can_stop
-        max_losses, at = self.runnable.policy.max_losses(self.job), self._bench.clock()
+        max_losses, at = self.runnable.policy.max_attempts, self._bench.clock()
         await self._claim.write_at_once(
             lambda row: row.lost(max_losses=max_losses, at=at) if is_loss else row.released()
         )

@@ -22,12 +22,12 @@ from graphql_api.domain.errors import (
     OutOfMemory,
 )
 from graphql_api.domain.ids import new_job_id
-from graphql_api.domain.job import CancelOutcome, InvocationEnd, Job, JobStatus
+from graphql_api.domain.job import MAX_PICKUPS, CancelOutcome, InvocationEnd, Job, JobStatus
 from graphql_api.ports import Answer, CompletionNotice
 from graphql_api.service import deferring
 from graphql_api.service.bench import WorkerOptions
 from graphql_api.service.completions import Completions
-from graphql_api.service.models import MAX_PICKUPS, InvocationPolicy
+from graphql_api.service.models import InvocationPolicy
 from tests.unit.shop import (
     ALICE,
     REQUEST,
