@@ -100,7 +100,7 @@ def generate(
 
 @app.command()
 def doctor(
-    invoke: Annotated[bool, typer.Option(help="Let each model draw one image, which is paid for.")] = False,
+    invoke: Annotated[bool, typer.Option("--invoke", help="Let each model draw one image, which is paid for.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each check.")] = False,
 ) -> None:
     """Check everything that the settings name. Exits with 1 when something does not work."""

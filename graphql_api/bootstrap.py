@@ -148,10 +148,8 @@ def declared_models(settings: Settings) -> Sequence[DeclaredModel]:
         raise ModelFileError("TEXT2IMAGE_MODELS and TEXT2IMAGE_ENDPOINT exclude each other; unset one of them.")
     if settings.models:
         return read_model_file(Path(settings.models))
-    scheme, _, rest = settings.endpoint.partition(":")
-    name = rest.partition("?")[0] or scheme
-    declared = single_model(name, settings.endpoint, settings.codec, where="TEXT2IMAGE_ENDPOINT")
-    return [replace(declared, model=SKETCH) if scheme == "sketch" else declared]
+    declared = single_model(settings.endpoint, settings.codec, where="TEXT2IMAGE_ENDPOINT")
+    return [replace(declared, model=SKETCH) if settings.endpoint.startswith("sketch:") else declared]
 
 
 def _aws_options(settings: Settings, models: Sequence[DeclaredModel]) -> AwsOptions:

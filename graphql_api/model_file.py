@@ -11,6 +11,7 @@ wrong is told with its line.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -115,11 +116,15 @@ _FAMILIES: Mapping[str, _Family] = {
 }
 
 
-def single_model(name: str, endpoint: str, codec: str, *, where: str) -> DeclaredModel:
-    """The one model of a server without a file. Raises ModelFileError."""
+def single_model(endpoint: str, codec: str, *, where: str) -> DeclaredModel:
+    """The one model of a server without a file, named like its endpoint. Raises ModelFileError."""
+    scheme, _, rest = endpoint.partition(":")
+    name = rest.partition("?")[0]
+    if not re.fullmatch(NAME_PATTERN, name):
+        name = scheme if re.fullmatch(NAME_PATTERN, scheme) else "model"
     try:
-        return _declared(ModelEntry(name=name, endpoint=endpoint, codec=codec), where=where)
-    except ValueError as error:
+        return _declared(ModelEntry(name=name, endpoint=endpoint or ":", codec=codec), where=where)
+    except _Wrong as error:
         raise ModelFileError(f"{where}: {error}") from error
 
 

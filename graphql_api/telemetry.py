@@ -12,8 +12,9 @@ def configure_logging(level: str, log_format: Literal["text", "json"]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_json_formatter() if log_format == "json" else _text_formatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # It writes two lines for every socket that is opened.
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # uvicorn writes two lines for every socket that is opened, the SDK tells where it found each of its settings.
+    for chatty in ("uvicorn.error", "botocore", "aiobotocore", "aioboto3"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def _text_formatter() -> logging.Formatter:

@@ -38,7 +38,11 @@ class AwsOptions:
 
 
 class Aws:
-    """The clients. Each is opened when it is first asked for, and closed with the session. Not for several loops."""
+    """The clients. Each is opened when it is first asked for, and closed with the session. Not for several loops.
+
+    All of them raise ValueError when the environment names no region or a profile that there is not. Adapters ask for
+    theirs when they are opened, so that the server does not start then.
+    """
 
     def __init__(self, options: AwsOptions, stack: AsyncExitStack) -> None:
         self._options = options
@@ -92,6 +96,7 @@ class Aws:
         # Loading the SDK and a service's description takes a good part of a second: not on the event loop.
         session = await asyncio.to_thread(self._load_session)
         from botocore.config import Config
+        from botocore.exceptions import NoRegionError
 
         config = Config(
             connect_timeout=self._options.connect_seconds,
@@ -102,13 +107,20 @@ class Aws:
             parameter_validation=False,
         )
         client = session.client(service, config=config)  # type: ignore[call-overload]
-        return await self._stack.enter_async_context(client)
+        try:
+            return await self._stack.enter_async_context(client)
+        except NoRegionError as error:
+            raise ValueError("No AWS region is set; set AWS_REGION.") from error
 
     def _load_session(self) -> Session:
         if self._session is None:
             import aioboto3
+            from botocore.exceptions import ProfileNotFound
 
-            self._session = aioboto3.Session(region_name=self._options.region)
+            try:
+                self._session = aioboto3.Session(region_name=self._options.region)
+            except ProfileNotFound as error:
+                raise ValueError(f"{error}; correct AWS_PROFILE.") from error
         return self._session
 
 

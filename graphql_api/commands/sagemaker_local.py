@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -91,8 +90,6 @@ def check(
 def serve(rehearsed: Rehearsed, *, port: int) -> None:
     """Serve until a signal. Port 0 lets the system choose. Raises PortTaken."""
     configure_logging("info", "text")
-    for chatty in ("botocore", "aiobotocore", "aioboto3"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         listener = socket.create_server((HOST, port))
     except OSError as error:

@@ -26,6 +26,9 @@ from graphql_api.service.reporting import Reporter
 
 logger = logging.getLogger(__name__)
 
+LINGER_SECONDS = 5.0
+"""How long a run that was cancelled waits for a file that is on its way to the image store."""
+
 
 class Run:
     """One claim of one job, from the claim to its end."""
@@ -216,10 +219,12 @@ def _invocations(
 
 
 async def _to_the_end(action: Coroutine[Any, Any, None]) -> None:
-    """Wait for an action, also when cancelled in the meantime, so that it does not go on behind our back."""
+    """Wait for an action, also for a while when cancelled in the meantime: what it has done is known then."""
     task = asyncio.ensure_future(action)
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=LINGER_SECONDS)
+        task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         raise

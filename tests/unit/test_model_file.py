@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphql_api.bootstrap import declared_models
+from graphql_api.bootstrap import declared_models, open_services
 from graphql_api.domain.generation import ModelDefaults
 from graphql_api.model_file import DeclaredModel, ModelFileError, line_of, read_model_file
 from graphql_api.settings import Settings
@@ -153,3 +153,13 @@ def test_an_unknown_codec_of_the_one_model_is_told() -> None:
 def test_a_model_file_and_an_endpoint_exclude_each_other(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="exclude each other"):
         declared_models(Settings(models=str(tmp_path / "m.toml"), endpoint="sagemaker:x"))
+
+
+async def test_a_missing_region_is_told_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(ValueError, match="set AWS_REGION"):
+        async with open_services(Settings(data_dir=tmp_path, endpoint="sagemaker:sd")):
+            pass

@@ -19,6 +19,7 @@ async def open_completion_queue(url: str, *, aws: Aws) -> AsyncIterator[Completi
 
             if not rest.startswith(("https://", "http://")):
                 raise ValueError("sqs: needs the URL of a queue, such as sqs:https://sqs.<region>.amazonaws.com/...")
+            await aws.sqs()
             yield SqsCompletionQueue(aws, rest)
         case _:
             raise ValueError(f"A completion queue is sqs:<queue URL>, not {scheme}:.")

@@ -31,19 +31,24 @@ async def open_model_endpoint(
             from graphql_api.adapters.model_endpoint.sagemaker.target import parse_target
 
             target, _ = parse_target(scheme, rest, options=frozenset())
+            await aws.sagemaker_runtime()
             yield SageMakerEndpoint(aws, target)
         case "sagemaker-stream":
             from graphql_api.adapters.model_endpoint.sagemaker.streaming import SageMakerStreamEndpoint
             from graphql_api.adapters.model_endpoint.sagemaker.target import parse_target
 
             target, _ = parse_target(scheme, rest, options=frozenset())
+            await aws.sagemaker_runtime()
             yield SageMakerStreamEndpoint(aws, target)
         case "sagemaker-async":
             from graphql_api.adapters.model_endpoint.sagemaker.asynchronous import AsyncOptions, SageMakerAsyncEndpoint
             from graphql_api.adapters.model_endpoint.sagemaker.target import parse_target
 
             target, options = parse_target(scheme, rest, options=AsyncOptions.NAMES)
-            yield SageMakerAsyncEndpoint(aws, target, AsyncOptions.parse(options))
+            endpoint = SageMakerAsyncEndpoint(aws, target, AsyncOptions.parse(options))
+            await aws.sagemaker_runtime()
+            await aws.s3()
+            yield endpoint
         case _:
             known = "sketch:, sagemaker:, sagemaker-stream: and sagemaker-async:"
             raise ValueError(f"'{scheme}:' is no model endpoint; known are {known}")

@@ -1,0 +1,160 @@
+"""`text2image doctor`, as an operator calls it: what works, what does not, and what to do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.aws.conftest import BUCKET, Cloud
+from tests.clients.moto import CREDENTIALS
+from tests.clients.server_process import StartServer, clean_environment
+
+KEY = "-----BEGIN PRIVATE KEY-----\nnot a key\n-----END PRIVATE KEY-----\n"
+
+
+def run_doctor(
+    folder: Path, environment: Mapping[str, str], *options: str, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "graphql_api", "doctor", *options],
+        env={**clean_environment(data_dir=str(folder / "data"), **settings), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def findings(
+    folder: Path, environment: Mapping[str, str], *options: str, **settings: str
+) -> tuple[dict[str, dict[str, Any]], int]:
+    """What was found, by check, and the exit code."""
+    ended = run_doctor(folder, environment, "--json", *options, **settings)
+    rows = [json.loads(line) for line in ended.stdout.splitlines()]
+    return {row["check"]: row for row in rows}, ended.returncode
+
+
+@pytest.fixture(autouse=True)
+def without_faults(cloud: Cloud) -> None:
+    cloud.sagemaker.reset()
+
+
+ONE_MODEL = "[[model]]\nname = 'sd'\nendpoint = 'sagemaker:sd'\n"
+THREE_MODELS = ONE_MODEL + (
+    "[[model]]\nname = 'steps'\nendpoint = 'sagemaker-stream:steps'\n"
+    f"[[model]]\nname = 'later'\nendpoint = 'sagemaker-async:later?inputs=s3://{BUCKET}/async-inputs'\n"
+)
+
+
+def test_a_laptop_without_settings_is_well(tmp_path: Path) -> None:
+    found, code = findings(tmp_path, {})
+
+    assert code == 0
+    assert list(found) == ["job store", "event broker", "model sketch", "image store"]
+    assert {row["state"] for row in found.values()} == {"ok"}
+
+
+def test_everything_in_production_is_tried(cloud: Cloud, tmp_path: Path) -> None:
+    found, code = findings(tmp_path, cloud.environment, **cloud.settings(tmp_path, THREE_MODELS))
+
+    assert code == 0, found
+    assert {row["state"] for row in found.values()} == {"ok"}, found
+    assert list(found) == [
+        *("job store", "event broker", "AWS credentials"),
+        *("model sd", "model steps", "model later"),
+        *("image store", "completion queue"),
+    ]
+    assert cloud.sagemaker.invocations() == []
+    assert "KeyCount" in (listed := cloud.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="images/0"))
+    assert not [each for each in listed.get("Contents", ()) if each["Size"] < 100], "the probe is still there"
+
+
+def test_every_model_draws_when_it_is_asked_for(cloud: Cloud, tmp_path: Path) -> None:
+    settings = cloud.settings(tmp_path, THREE_MODELS)
+    found, code = findings(tmp_path, cloud.environment, "--invoke", **settings)
+
+    assert code == 0, found
+    assert [name for name in found if name.startswith("image from")] == [
+        "image from sd",
+        "image from steps",
+        "image from later",
+    ]
+    assert cloud.sagemaker.runs() == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "code", "told"),
+    [
+        ("Creating", "warning", 0, "Wait"),
+        ("ScaledToZero", "warning", 0, "takes minutes"),
+        ("Failed", "failed", 1, "sagemaker:DescribeEndpoint"),
+        ("Missing", "failed", 1, "Correct the name"),
+    ],
+)
+def test_an_endpoint_that_is_not_in_service_is_told(
+    cloud: Cloud, tmp_path: Path, status: str, state: str, code: int, told: str
+) -> None:
+    cloud.sagemaker.set_faults({"kind": "status", "status": status})
+    found, exit_code = findings(tmp_path, cloud.environment, **cloud.settings(tmp_path, ONE_MODEL))
+
+    assert (found["model sd"]["state"], exit_code) == (state, code)
+    assert told in found["model sd"]["remedy"]
+
+
+BROKEN: list[tuple[dict[str, str], str, str]] = [
+    ({"images": "s3:no-such-bucket"}, "image store", ""),
+    ({"public_url": "http://127.0.0.1:1"}, "image store", "TEXT2IMAGE_PUBLIC_URL"),
+    ({"url_key_id": "K1", "url_private_key": KEY, "public_url": "https://x.example"}, "image store", "setting"),
+    ({"completions": "sqs:http://127.0.0.1:1/123456789012/none"}, "completion queue", "sqs:ReceiveMessage"),
+    ({"completions": "nothing:x"}, "completion queue", "setting"),
+    ({"models": "/dev/null"}, "models", "docs/models.md"),
+    ({"database": "sqlite:/dev/null/jobs"}, "job store", "exists"),
+    ({"events": "pigeons:"}, "event broker", "setting"),
+]
+
+
+@pytest.mark.parametrize(("changes", "check", "told"), BROKEN, ids=[str(changes)[:40] for changes, _, _ in BROKEN])
+def test_what_is_broken_is_named_with_what_to_do_and_the_rest_is_tried(
+    cloud: Cloud, tmp_path: Path, changes: dict[str, str], check: str, told: str
+) -> None:
+    settings = {**cloud.settings(tmp_path, ONE_MODEL), **changes}
+    found, code = findings(tmp_path, cloud.environment, **settings)
+
+    assert code == 1
+    assert found[check]["state"] == "failed", found
+    assert told in found[check]["remedy"], found
+    assert len(found) >= 5
+    assert "not a key" not in json.dumps(found)
+
+
+def test_credentials_that_are_missing_are_told(cloud: Cloud, tmp_path: Path) -> None:
+    without = {name: value for name, value in CREDENTIALS.items() if "KEY" not in name}
+    environment = {**without, "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    found, code = findings(tmp_path, environment, **cloud.settings(tmp_path, ONE_MODEL))
+
+    assert code == 1
+    assert found["AWS credentials"]["state"] == "failed"
+    assert "AWS_PROFILE" in found["AWS credentials"]["remedy"]
+
+
+def test_a_running_server_is_no_trouble(start_server: StartServer, tmp_path: Path) -> None:
+    start_server(endpoint="sketch:")
+    found, code = findings(tmp_path, {})
+
+    assert code == 0
+    assert "in use by a server" in found["job store"]["detail"]
+
+
+def test_the_table_can_be_read(tmp_path: Path) -> None:
+    ended = run_doctor(tmp_path, {"COLUMNS": "100"}, endpoint="sagemaker:!")
+
+    assert ended.returncode == 1
+    assert "failed" in ended.stdout
+    assert "needs the name of an endpoint" in " ".join(ended.stdout.split())
+    assert "Traceback" not in ended.stdout + ended.stderr
