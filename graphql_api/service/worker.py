@@ -40,15 +40,11 @@ class Worker:
         for runnable in self._models:
             running = sum(run.runnable is runnable for run in self._runs.values())
             if running < runnable.concurrency:
-                claimed = await self._claim(runnable, runnable.concurrency - running)
-                # Before anything else: watchers get the revisions of a caller in their order.
-                for job in claimed:
-                    await self._bench.broker.publish(JobMoved.of(job))
-                for job in claimed:
+                for job in await self._claim(runnable, runnable.concurrency - running):
                     self._start(job, runnable)
 
     async def _claim(self, runnable: RunnableModel, limit: int) -> list[Job]:
-        claiming = asyncio.ensure_future(self._claim_from_store(runnable, limit))
+        claiming = asyncio.ensure_future(self._claim_and_announce(runnable, limit))
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
@@ -59,7 +55,7 @@ class Worker:
                     await self._bench.broker.publish(JobMoved.of(released))
             raise
 
-    async def _claim_from_store(self, runnable: RunnableModel, limit: int) -> list[Job]:
+    async def _claim_and_announce(self, runnable: RunnableModel, limit: int) -> list[Job]:
         try:
             claimed = await self._bench.store.claim(
                 self._bench.worker_id,
@@ -71,6 +67,9 @@ class Worker:
         except ServiceUnavailable as error:
             logger.warning("no job was claimed: %s", error, exc_info=error)
             return []
+        # Before anything else: watchers get the revisions of a caller in their order.
+        for job in claimed:
+            await self._bench.broker.publish(JobMoved.of(job))
         return list(claimed)
 
     def _start(self, job: Job, runnable: RunnableModel) -> None:

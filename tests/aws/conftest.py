@@ -17,7 +17,7 @@ from tests.clients.sagemaker_local import SageMakerLocal
 from tests.clients.server_process import ServerProcess
 
 BUCKET = "production"
-UNHEARD_SECONDS = 2
+UNHEARD = "unheard_seconds=2"
 
 MODELS = f"""
 [[model]]
@@ -32,7 +32,7 @@ concurrency = 4
 
 [[model]]
 name = "later"
-endpoint = "sagemaker-async:later?inputs=s3://{BUCKET}/async-inputs&unheard_seconds={UNHEARD_SECONDS}"
+endpoint = "sagemaker-async:later?inputs=s3://{BUCKET}/async-inputs&{UNHEARD}"
 concurrency = 16
 
 [[model]]

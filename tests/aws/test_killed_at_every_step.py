@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.aws.conftest import BUCKET, Cloud
+from tests.aws.conftest import BUCKET, MODELS, UNHEARD, Cloud
 from tests.clients.server_process import clean_environment
 
 MAX_ATTEMPTS = 2
@@ -22,7 +22,9 @@ FEWEST_STEPS = {"sd": 11, "steps": 13, "later": 16}
 def see_through(cloud: Cloud, folder: Path, model: str, crash_at: int) -> dict[str, Any] | str:
     """Run the worker on a folder; what became of the job, or where the worker was killed."""
     folder.mkdir(exist_ok=True)
-    settings = {**cloud.settings(folder), "data_dir": str(folder), "max_attempts": str(MAX_ATTEMPTS)}
+    # Longer than a slow machine takes to start the next worker: a notice that is out there must be waited for.
+    models = MODELS.replace(UNHEARD, "unheard_seconds=15")
+    settings = {**cloud.settings(folder, models), "data_dir": str(folder), "max_attempts": str(MAX_ATTEMPTS)}
     ended = subprocess.run(
         [sys.executable, "-m", "tests.aws.crashing_worker", model, str(crash_at)],
         env={**clean_environment(**settings), **cloud.environment},
