@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 import uvicorn
 
 from graphql_api.adapters.aws import AwsOptions, open_aws
+from graphql_api.adapters.s3_place import S3Place
 from graphql_api.sagemaker_local.app import Rehearsal, create_app
-from graphql_api.sagemaker_local.asynchronous import AsyncOutput, S3Place
+from graphql_api.sagemaker_local.asynchronous import AsyncOutput
 from graphql_api.sagemaker_local.connections import CuttableProtocol
 from graphql_api.sagemaker_local.control import ControlPlane
 from graphql_api.sagemaker_local.endpoints import DeclaredEndpoint, EndpointKind

@@ -16,13 +16,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
 from graphql_api.adapters.aws import Aws, error_code
 from graphql_api.adapters.model_endpoint.sketch.wire import WireError
+from graphql_api.adapters.s3_place import S3Place
 from graphql_api.ports import Answer
 from graphql_api.sagemaker_local.containers import FAMILIES
 from graphql_api.sagemaker_local.endpoints import DeclaredEndpoint
@@ -42,31 +42,6 @@ logger = logging.getLogger(__name__)
 MAX_INLINE_BYTES = 128_000
 _SDK_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError)
 _PREFIX = "x-amzn-sagemaker-"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class S3Place:
-    """A bucket, and a key or the beginning of keys in it."""
-
-    bucket: str
-    key: str
-
-    @classmethod
-    def parse(cls, url: str) -> S3Place:
-        """Read `s3://bucket/key`. Raises ValueError."""
-        parts = urlsplit(url)
-        if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
-            raise ValueError(f"{url!r} is no place in S3, such as s3://bucket/prefix.")
-        return cls(bucket=parts.netloc, key=parts.path.strip("/"))
-
-    def below(self, name: str) -> S3Place:
-        """The place of this name below the prefix."""
-        return S3Place(bucket=self.bucket, key=f"{self.key}/{name}" if self.key else name)
-
-    @property
-    def url(self) -> str:
-        """As `parse` reads it."""
-        return f"s3://{self.bucket}/{self.key}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,11 +13,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from graphql_api.adapters.aws import Aws, error_code, http_status
 from graphql_api.adapters.model_endpoint.sagemaker.faults import AWAY, SDK_ERRORS, failure_of_report
 from graphql_api.adapters.model_endpoint.sagemaker.target import MAX_ANSWER_BYTES, Endpoint, Target
+from graphql_api.adapters.s3_place import S3Place
 from graphql_api.domain.errors import ModelNotReady, ModelUnavailable, ServiceUnavailable
 from graphql_api.domain.generation import ModelAvailability
 from graphql_api.domain.job import Placement
@@ -35,32 +35,6 @@ MAX_REPORT_BYTES = 64 * 1024
 
 _MISSING = ("NoSuchKey", "404", "NotFound")
 _FORBIDDEN = ("AccessDenied", "403", "Forbidden", "NoSuchBucket")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class S3Place:
-    """A place in S3: a bucket, and a key or the beginning of keys."""
-
-    bucket: str
-    key: str
-
-    @classmethod
-    def parse(cls, url: str) -> S3Place:
-        """Read `s3://bucket/key`. Raises ValueError."""
-        parts = urlsplit(url)
-        if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
-            raise ValueError("A place in S3 is s3://bucket/prefix.")
-        return cls(bucket=parts.netloc, key=parts.path.lstrip("/"))
-
-    def below(self, name: str) -> S3Place:
-        """The place of this name below the prefix."""
-        prefix = self.key.rstrip("/")
-        return S3Place(bucket=self.bucket, key=f"{prefix}/{name}" if prefix else name)
-
-    @property
-    def url(self) -> str:
-        """As `parse` reads it."""
-        return f"s3://{self.bucket}/{self.key}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
