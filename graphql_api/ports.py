@@ -124,10 +124,11 @@ class JobRecords(Protocol):
         """How many of the caller's jobs match."""
         ...
 
-    async def update(self, job: Job) -> Job | None:
+    async def update(self, job: Job, *, if_lease_lost: bool = False) -> Job | None:
         """Write a moved job if the row is still at `job.revision`; return it with its new revision, else None.
 
-        One of any number of concurrent updates from the same revision wins.
+        One of any number of concurrent updates from the same revision wins. With `if_lease_lost`, only when its lease
+        has run out by now: renewals take no revision.
         """
         ...
 

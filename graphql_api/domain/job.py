@@ -135,6 +135,9 @@ class WithheldImage:
     message: str
 
 
+_RESENT = ".r"
+
+
 class InvocationEnd(StrEnum):
     """How a deferred invocation ended, as far as its endpoint has told."""
 
@@ -154,10 +157,11 @@ class Placement:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeferredInvocation:
     """A deferred invocation that was or may have been handed over; written before the call, so that no crash forgets
-    it. `placement` and `ended` are None until they are known."""
+    it. `placement` and `ended` are None until they are known; `resends` counts how often it was sent again."""
 
     id: str
     sent_at: datetime
+    resends: int = 0
     placement: Placement | None = None
     ended: InvocationEnd | None = None
 
@@ -167,10 +171,35 @@ class DeferredInvocation:
         output_url, failure_url = known.output_url or placement.output_url, known.failure_url or placement.failure_url
         return replace(self, placement=Placement(output_url=output_url, failure_url=failure_url))
 
-    def told(self, end: InvocationEnd, placement: Placement | None) -> DeferredInvocation:
-        """The record with what a notice says."""
-        located = self if placement is None else self.located(placement)
-        return replace(located, ended=self.ended or end)
+    @property
+    def sent_as(self) -> str:
+        """What the endpoint knows the latest sending by: each has a name of its own, so that notices can be told
+        apart."""
+        return f"{self.id}{_RESENT}{self.resends}" if self.resends else self.id
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is known of what became of it."""
+        return self.placement is not None or self.ended is not None
+
+    def sent_again(self, *, at: datetime) -> DeferredInvocation:
+        """It is about to be sent once more, since nothing was heard of it."""
+        return DeferredInvocation(id=self.id, sent_at=at, resends=self.resends + 1)
+
+    def told(self, sent_as: str, end: InvocationEnd, placement: Placement | None) -> DeferredInvocation:
+        """The record with what a notice says of one of its sendings. An earlier one that was given up matters only when
+        it has an answer after all."""
+        if sent_as == self.sent_as:
+            located = self if placement is None else self.located(placement)
+            return replace(located, ended=self.ended or end)
+        if end is InvocationEnd.COMPLETED and placement is not None and self.ended is not end:
+            return replace(self, placement=placement, ended=end)
+        return self
+
+
+def invocation_sent_as(sent_as: str) -> str:
+    """The ID of the invocation that a sending is of."""
+    return sent_as.partition(_RESENT)[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,12 +17,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError
-
 from graphql_api.adapters.aws import Aws, error_code
 from graphql_api.adapters.model_endpoint.sketch.wire import WireError
 from graphql_api.adapters.s3_place import S3Place
+from graphql_api.adapters.sdk_errors import SDK_ERRORS
 from graphql_api.ports import Answer
 from graphql_api.sagemaker_local.containers import FAMILIES
 from graphql_api.sagemaker_local.endpoints import DeclaredEndpoint
@@ -40,7 +38,6 @@ from graphql_api.sagemaker_local.invocations import Ending, InvocationRecord
 logger = logging.getLogger(__name__)
 
 MAX_INLINE_BYTES = 128_000
-_SDK_ERRORS = (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError)
 _PREFIX = "x-amzn-sagemaker-"
 
 
@@ -127,7 +124,7 @@ class AsyncInvocations:
         """Answer an invocation into S3, and tell SNS. Does not raise for what goes wrong with S3 and SNS."""
         try:
             await self._run(ticket, instance)
-        except _SDK_ERRORS as error:
+        except SDK_ERRORS as error:
             # AWS counts these as RequestDownloadFailures and ResponseUploadFailures. Inferred: what is told of them.
             logger.warning(
                 "invocation %s: its input in S3 cannot be read, or its answer not be put there: %s",
@@ -203,7 +200,7 @@ class AsyncInvocations:
             client = await self._aws.sns()
             for _ in range(copies):
                 await client.publish(TopicArn=topic, Message=message)
-        except _SDK_ERRORS as error:
+        except SDK_ERRORS as error:
             # AWS counts these as NotificationFailures.
             logger.warning("invocation %s: SNS cannot be told that it is %s: %s", ticket.inference_id, status, error)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from graphql_api.domain.errors import ServiceUnavailable
 from graphql_api.ports import EventBroker, ImageStore, JobStore
@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_RETRY_SECONDS = 5.0
+
+LINGER_SECONDS = 5.0
+"""How long a run that was cancelled waits for a call whose effect it must know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,18 @@ class Bench:
             except ServiceUnavailable as error:
                 logger.warning("%s waits for a store: %s", what_for, error, exc_info=error)
             await backoff.pause()
+
+
+async def to_the_end(action: Coroutine[Any, Any, T]) -> T:
+    """Wait for an action, also for a while when cancelled in the meantime: what it has done is known then."""
+    task = asyncio.ensure_future(action)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=LINGER_SECONDS)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 class Backoff:

@@ -37,6 +37,8 @@ class Claim:
         self.job = job
         self.changed = asyncio.Event()
         """Set when somebody else has written the row."""
+        self.is_over = False
+        """Whether nothing is to be told any more."""
         self._bench = bench
 
     def adopt(self, row: Job | Tombstone | None) -> bool:
@@ -51,6 +53,8 @@ class Claim:
 
     async def report(self, progress: Progress) -> None:
         """Tell the watchers how far the run is. The next write, or renewal of the lease, saves it."""
+        if self.is_over:
+            return
         self.job = self.job.with_progress(progress)
         await self._bench.broker.publish(
             JobProgressed(
@@ -96,6 +100,7 @@ class Claim:
     async def _announced(self, saved: Job) -> Job:
         # Before it is announced: the announcement comes back to this worker too, and must not look like news.
         self.job = saved
+        self.is_over = saved.status is not JobStatus.RUNNING
         await self._bench.broker.publish(JobMoved.of(saved))
         return saved
 

@@ -11,7 +11,7 @@ import logging
 
 from graphql_api.domain.errors import ServiceUnavailable
 from graphql_api.domain.ids import as_job_id
-from graphql_api.domain.job import InvocationEnd, Job, Placement, Tombstone
+from graphql_api.domain.job import InvocationEnd, Job, Placement, Tombstone, invocation_sent_as
 from graphql_api.ports import CompletionNotice, CompletionQueue, EventBroker, JobMoved, JobStore
 from graphql_api.service.bench import Backoff
 
@@ -71,9 +71,10 @@ def _with_notice(
     row: Job | Tombstone | None, invocation_id: str, end: InvocationEnd, placement: Placement | None
 ) -> Job | None:
     """The job with what a notice says, or None when there is nothing to add."""
-    record = row.deferred_invocation(invocation_id) if isinstance(row, Job) and not row.is_final else None
+    waits = isinstance(row, Job) and not row.is_final
+    record = row.deferred_invocation(invocation_sent_as(invocation_id)) if isinstance(row, Job) and waits else None
     if not isinstance(row, Job) or record is None:
         logger.info("invocation %s ended, and nobody waits for it any more", invocation_id)
         return None
-    told = record.told(end, placement)
+    told = record.told(invocation_id, end, placement)
     return None if told == record else row.with_deferred(told)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 
 from graphql_api.domain.errors import (
     AnswerLost,
@@ -14,10 +16,10 @@ from graphql_api.domain.errors import (
     ModelUnavailable,
     ServiceUnavailable,
 )
-from graphql_api.domain.job import DeferredInvocation, InvocationEnd, Job, Placement
-from graphql_api.ports import Answer, DeferredEndpoint, Invocation
+from graphql_api.domain.job import DeferredInvocation, InvocationEnd
+from graphql_api.ports import Answer, DeferredEndpoint, Invocation, ModelRequest
 from graphql_api.service.batch import Outcome
-from graphql_api.service.bench import Bench
+from graphql_api.service.bench import MAX_RETRY_SECONDS, Backoff, Bench, to_the_end
 from graphql_api.service.claim import Claim
 from graphql_api.service.invoking import HoldUp, Outcomes, invocations_of
 from graphql_api.service.models import RunnableModel
@@ -48,14 +50,29 @@ class DeferredInvocations:
 
     async def outcomes(self) -> Outcomes:
         """Hand over what was not handed over before, and wait until all are over. Raises ClaimLost, and
-        GenerationFailed when one cannot be handed over."""
+        GenerationFailed when nothing can be handed over."""
         invocations = invocations_of(self._claim, self._runnable)
+        refusal = await self._hand_all_over(invocations)
+        outcomes: list[tuple[ModelRequest, Outcome]] = []
+        for number, invocation in enumerate(invocations):
+            if refusal is not None and self._claim.job.deferred_invocation(invocation.id) is None:
+                outcomes.append((invocation.request, refusal))
+            else:
+                outcome = await self._outcome(invocation, done=number, of=len(invocations))
+                outcomes.append((invocation.request, outcome))
+        return outcomes
+
+    async def _hand_all_over(self, invocations: Sequence[Invocation]) -> GenerationFailed | None:
+        """Up to the first that is refused; those before it were taken, and are paid for. Returns why it was refused."""
         for invocation in invocations:
-            await self._hand_over(invocation)
-        return [
-            (each.request, await self._outcome(each, done=number, of=len(invocations)))
-            for number, each in enumerate(invocations)
-        ]
+            if self._claim.job.deferred_invocation(invocation.id) is None:
+                try:
+                    await self._hand_over(invocation)
+                except GenerationFailed as error:
+                    if not self._claim.job.deferred:
+                        raise
+                    return error
+        return None
 
     async def _outcome(self, invocation: Invocation, *, done: int, of: int) -> Outcome:
         try:
@@ -65,31 +82,68 @@ class DeferredInvocations:
             return error
 
     async def _hand_over(self, invocation: Invocation) -> None:
+        """Send it, and send it again as long as it is certainly not taken. Raises GenerationFailed when it will not
+        be."""
         hold_up = HoldUp(self._runnable, self._bench, self._reporter)
-        while self._claim.job.deferred_invocation(invocation.id) is None:
+        while True:
             try:
-                await self._submit(invocation)
+                await self._send(invocation)
+                return
             except ModelNotReady as error:
-                await self._claim.write(lambda row: row.without_deferred(invocation.id))
-                await hold_up.wait(error)
+                if await self._note_refusal(invocation):
+                    return
+                await hold_up.wait(error, was_sent=bool(self._claim.job.deferred))
             except (AnswerLost, InvocationTimedOut) as error:
                 logger.warning("nobody knows whether invocation %s was taken: %s", invocation.id, error)
+                return
+            except GenerationFailed:
+                if await self._note_refusal(invocation):
+                    return
+                raise
+
+    async def _send(self, invocation: Invocation) -> None:
+        record = DeferredInvocation(id=invocation.id, sent_at=self._bench.clock())
+        await self._claim.write(lambda row: row.sent().with_deferred(row.deferred_invocation(record.id) or record))
+        await self._reporter.goes_on()
+        if not self._record(invocation).is_known:
+            # Known only when it has come through to the row, so it is not left halfway.
+            await to_the_end(self._submit(invocation))
 
     async def _submit(self, invocation: Invocation) -> None:
-        record = DeferredInvocation(id=invocation.id, sent_at=self._bench.clock())
-        await self._claim.write(lambda row: row.sent().with_deferred(record))
-        await self._reporter.goes_on()
-        placement = await self._endpoint.submit(invocation)
-        await self._claim.write(lambda row: _located(row, record, placement))
+        sent_as = self._record(invocation).sent_as
+        placement = await self._endpoint.submit(replace(invocation, id=sent_as))
+        await self._claim.write(
+            lambda row: row.with_deferred(
+                (row.deferred_invocation(invocation.id) or self._record(invocation)).located(placement)
+            )
+        )
+
+    async def _note_refusal(self, invocation: Invocation) -> bool:
+        """It was not taken. Forget it, unless it was sent before. True when an earlier sending was heard of after
+        all."""
+        record = self._record(invocation)
+        if not record.is_known and not record.resends:
+            await self._claim.write(lambda row: row.without_deferred(invocation.id))
+        return record.is_known
 
     async def _answer(self, invocation: Invocation, *, done: int, of: int) -> Answer:
+        loop, unseen_since = asyncio.get_running_loop(), 0.0
         pause_seconds = FIRST_LOOK_SECONDS
         most_seconds = MOST_SECONDS_WITH_NOTICES if self._bench.options.hears_notices else MOST_SECONDS_WITHOUT
         async with self._reporter.sending(done=done, of=of, ago_seconds=self._age_of(self._record(invocation))):
             while True:
                 self._claim.changed.clear()
                 record = self._record(invocation)
-                answer = await self._look(record)
+                try:
+                    answer = await self._look(record)
+                except ServiceUnavailable as error:
+                    # It may be there all the same.
+                    unseen_since = unseen_since or loop.time()
+                    if loop.time() - unseen_since > self._bench.options.store_seconds:
+                        raise AnswerLost("The model's answer cannot be fetched.") from error
+                    await self._wait(pause_seconds)
+                    continue
+                unseen_since = 0.0
                 if answer is not None:
                     return answer
                 if self._age_of(record) > self._endpoint.longest_seconds:
@@ -109,12 +163,16 @@ class DeferredInvocations:
         return (self._bench.clock() - record.sent_at).total_seconds()
 
     async def _look(self, record: DeferredInvocation) -> Answer | None:
-        """The answer, if it is there. Raises GenerationFailed when there will be none."""
+        """The answer, if it is there. Raises GenerationFailed when there will be none, ServiceUnavailable when nobody
+        can tell."""
         if record.placement is not None:
             try:
                 answer = await self._endpoint.collect(record.placement)
             except ServiceUnavailable:
-                return None
+                if record.ended in (None, InvocationEnd.COMPLETED):
+                    raise
+                # A report of a failure is nice to have, and may be forbidden to look for.
+                answer = None
             if answer is not None:
                 return answer
         match record.ended:
@@ -127,7 +185,7 @@ class DeferredInvocations:
 
     def _is_unheard(self, record: DeferredInvocation) -> bool:
         """Whether nobody knows if it was taken, and nobody is going to tell."""
-        if record.placement is not None or record.ended is not None:
+        if record.is_known:
             return False
         return not self._bench.options.hears_notices or self._age_of(record) > self._endpoint.unheard_seconds
 
@@ -135,7 +193,9 @@ class DeferredInvocations:
         if not self._runnable.policy.allows_another(self._claim.job):
             raise AnswerLost("Nobody knows what became of the request to the model.")
         logger.warning("invocation %s is sent again: nothing was heard of it", invocation.id)
-        await self._claim.write(lambda row: row.with_loss().without_deferred(invocation.id))
+        again = self._record(invocation).sent_again(at=self._bench.clock())
+        await self._claim.write(lambda row: row.with_loss().with_deferred(again))
+        await Backoff(self._bench.options.retry_seconds, most_seconds=MAX_RETRY_SECONDS).pause()
         await self._hand_over(invocation)
 
     async def _wait(self, seconds: float) -> None:
@@ -148,8 +208,3 @@ class DeferredInvocations:
             return
         finally:
             self.can_be_left = False
-
-
-def _located(row: Job, record: DeferredInvocation, placement: Placement) -> Job:
-    """The row with the places of an invocation; a notice may have told them already."""
-    return row.with_deferred((row.deferred_invocation(record.id) or record).located(placement))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
-from graphql_api.domain.errors import GenerationFailed, InvocationTimedOut, ModelNotReady, ModelUnavailable
+from graphql_api.domain.errors import AnswerLost, GenerationFailed, InvocationTimedOut, ModelNotReady, ModelUnavailable
 from graphql_api.domain.job import JobPhase
 from graphql_api.ports import Answer, Invocation, ModelEndpoint, ModelRequest
 from graphql_api.service.batch import Outcome
@@ -80,6 +81,7 @@ class DirectInvocations:
 
     async def outcomes(self) -> Outcomes:
         """Run them, up to the first that fails. Raises ClaimLost, and GenerationFailed when it is the first of all."""
+        await self._forget_deferred()
         invocations = invocations_of(self._claim, self._runnable)
         outcomes: list[tuple[ModelRequest, Outcome]] = []
         for number, invocation in enumerate(invocations):
@@ -91,6 +93,14 @@ class DirectInvocations:
                 return [*outcomes, *((rest.request, error) for rest in invocations[number:])]
             outcomes.append((invocation.request, outcome))
         return outcomes
+
+    async def _forget_deferred(self) -> None:
+        """What a deferred endpoint was handed, before the model was put on this one, is lost."""
+        if not self._claim.job.deferred:
+            return
+        if not self._runnable.policy.allows_another(self._claim.job):
+            raise AnswerLost("The model was moved while it had the request.")
+        await self._claim.write(lambda row: replace(row.with_loss(), deferred=()))
 
     async def _answer(self, invocation: Invocation, *, done: int, of: int) -> Answer:
         hold_up = HoldUp(self._runnable, self._bench, self._reporter)

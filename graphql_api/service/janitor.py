@@ -30,7 +30,8 @@ class Janitor:
         try:
             for job in await self._store.lost_leases(AT_A_TIME):
                 logger.warning("job %s lost its worker in attempt %d", job.id, job.attempt)
-                await self._move(job.lost(max_losses=self._max_losses(job), at=self._clock()))
+                lost = job.lost(max_losses=self._max_losses(job), at=self._clock())
+                await self._move(lost, if_lease_lost=True)
             for job in await self._store.orphans(self._models.names, AT_A_TIME):
                 gone = ModelUnavailable("The model was removed from this server.")
                 await self._move(job.failed(gone, at=self._clock()))
@@ -44,8 +45,8 @@ class Janitor:
         # Without its model it can only be put back, and fails as nobody's job in the next round.
         return job.losses + 2 if runnable is None else runnable.policy.max_attempts
 
-    async def _move(self, job: Job) -> None:
-        moved = await self._store.update(job)
+    async def _move(self, job: Job, *, if_lease_lost: bool = False) -> None:
+        moved = await self._store.update(job, if_lease_lost=if_lease_lost)
         if moved is not None:
             await self._jobs.announce(moved)
             if moved.is_final and moved.attempt:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
 
-from graphql_api.domain.errors import GenerationFailed, ImageNotStored
+from graphql_api.domain.errors import GenerationFailed, ImageNotStored, ServiceUnavailable
 from graphql_api.domain.job import Job, StoredImage
 from graphql_api.ports import DeferredEndpoint, JobMoved, Notice, Reread, job_topic
 from graphql_api.service.batch import Batch, finish_batch
-from graphql_api.service.bench import Bench
+from graphql_api.service.bench import Bench, to_the_end
 from graphql_api.service.claim import Change, Claim, ClaimLost
 from graphql_api.service.deferring import DeferredInvocations
 from graphql_api.service.invoking import DirectInvocations, Outcomes
@@ -25,9 +23,6 @@ from graphql_api.service.pictures import FinishedPicture, image_key, thumbnail_k
 from graphql_api.service.reporting import Reporter
 
 logger = logging.getLogger(__name__)
-
-LINGER_SECONDS = 5.0
-"""How long a run that was cancelled waits for a file that is on its way to the image store."""
 
 
 class Run:
@@ -41,6 +36,7 @@ class Run:
         self._invocations = _invocations(self._claim, runnable, bench, self._reporter)
         self._put_keys: list[str] = []
         self._is_revoked = False
+        self._is_settling = False
         self._must_look = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -64,13 +60,15 @@ class Run:
                 if not await self._claim.look():
                     return
                 change = await self._outcome()
-            # From here on the row decides who has won; a revocation would only hide the outcome.
-            renewing.cancel()
-            await self._settle(change)
+            # From here on the row decides who has won: a revocation would only hide the outcome, and nothing is given
+            # back while nobody knows whether the last write has come through.
+            self._is_settling = True
+            await to_the_end(self._settle(change))
         except ClaimLost:
             await self._discard_files()
         except asyncio.CancelledError:
-            await self._give_back()
+            if not self._is_settling:
+                await self._give_back()
             if not self._is_revoked:
                 raise
         finally:
@@ -142,7 +140,7 @@ class Run:
 
     async def _put(self, key: str, body: bytes, media_type: str) -> None:
         put = self._bench.images.put
-        await self._bench.insist(lambda: _to_the_end(put(key, body, media_type)), what_for=f"job {self.job.id}")
+        await self._bench.insist(lambda: to_the_end(put(key, body, media_type)), what_for=f"job {self.job.id}")
 
     async def _settle(self, change: Change) -> None:
         """Write how the job ended, if the claim still holds, and tell the watchers."""
@@ -169,9 +167,15 @@ class Run:
 
     async def _discard_files(self) -> None:
         """Delete the files of this claim, and of earlier ones, that the row does not name. Where somebody else holds
-        the job, that is left to them."""
+        the job, that is left to them. Files that cannot be deleted now are left behind."""
         if not self._put_keys and not self._may_have_strays:
             return
+        try:
+            await self._delete_unnamed()
+        except ServiceUnavailable as error:
+            logger.warning("files of job %s may be left behind: %s", self.job.id, error, exc_info=error)
+
+    async def _delete_unnamed(self) -> None:
         row = await self._bench.store.find(self.job.id)
         if isinstance(row, Job) and not row.is_final and not self._claim.adopt(row):
             return
@@ -205,7 +209,9 @@ class Run:
                 self._revoke()
 
     def _revoke(self) -> None:
-        self._is_revoked = True
+        if self._is_settling:
+            return
+        self._is_revoked = self._claim.is_over = True
         if self._task is not None:
             self._task.cancel()
 
@@ -216,15 +222,3 @@ def _invocations(
     if isinstance(runnable.endpoint, DeferredEndpoint):
         return DeferredInvocations(claim, runnable, runnable.endpoint, bench, reporter)
     return DirectInvocations(claim, runnable, runnable.endpoint, bench, reporter)
-
-
-async def _to_the_end(action: Coroutine[Any, Any, None]) -> None:
-    """Wait for an action, also for a while when cancelled in the meantime: what it has done is known then."""
-    task = asyncio.ensure_future(action)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task], timeout=LINGER_SECONDS)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        raise

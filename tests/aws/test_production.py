@@ -294,8 +294,9 @@ async def test_an_invocation_that_expires_in_the_queue_ends_the_job(api: Api, cl
     [
         ({"error": "ModelError", "original_status": 500}, "MODEL_ERROR"),
         ({"error": "ModelError", "reason": "out-of-memory"}, "OUT_OF_MEMORY"),
+        ({"error": "ModelError", "message": f"CUDA out of memory. {'Traceback ' * 10_000}"}, "OUT_OF_MEMORY"),
     ],
-    ids=["an error", "out of memory"],
+    ids=["an error", "out of memory", "a long report"],
 )
 async def test_a_container_that_fails_later_ends_the_job(
     api: Api, cloud: Cloud, error: dict[str, Any], code: str

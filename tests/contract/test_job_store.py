@@ -554,6 +554,26 @@ async def test_job_that_does_not_run_has_no_lease_to_lose(store: JobStore) -> No
     assert await store.lost_leases(10) == []
 
 
+async def test_lease_that_was_renewed_after_it_was_listed_is_not_taken_away(store: JobStore) -> None:
+    await added(store)
+    running = await claimed(store, lease_seconds=0)
+    (listed,) = await store.lost_leases(10)
+    assert await store.renew(running, "worker-1", lease_seconds=60, progress=HALFWAY)
+
+    assert await store.update(listed.released(), if_lease_lost=True) is None
+    assert live(await store.find(running.id)).status is JobStatus.RUNNING
+
+
+async def test_lease_that_is_still_lost_is_taken_away(store: JobStore) -> None:
+    await added(store)
+    await claimed(store, lease_seconds=0)
+    (listed,) = await store.lost_leases(10)
+    updated = await store.update(listed.released(), if_lease_lost=True)
+
+    assert updated is not None
+    assert updated.status is JobStatus.QUEUED
+
+
 async def test_lost_leases_are_listed_up_to_the_limit(store: JobStore) -> None:
     for _ in range(3):
         await added(store)

@@ -20,6 +20,7 @@ from graphql_api.domain.errors import (
     ModelNotReady,
     ModelUnavailable,
     OutOfMemory,
+    ServiceUnavailable,
 )
 from graphql_api.domain.ids import new_job_id
 from graphql_api.domain.job import MAX_PICKUPS, CancelOutcome, InvocationEnd, Job, JobStatus
@@ -227,7 +228,7 @@ async def test_an_unheard_invocation_is_sent_again_if_the_policy_allows_it(tmp_p
     endpoint = ScriptedDeferredEndpoint(refusals=[AnswerLost("It broke.")], unheard_seconds=0.05)
     async with a_shop(tmp_path, endpoint, options=HEARS) as shop, shop.working():
         job = await submitted(shop)
-        endpoint.answers[f"s3://out/{job.id}"] = GOOD
+        endpoint.answers[f"s3://out/{job.id}.r1"] = GOOD
         ended = await shop.end_of(job)
 
         assert (ended.status, ended.losses, len(endpoint.submitted)) == (JobStatus.SUCCEEDED, 1, 1)
@@ -377,3 +378,115 @@ async def test_a_batch_of_several_invocations_keeps_what_went_well(tmp_path: Pat
         assert [image.index for image in ended.images] == [0, 2]
         assert [each.index for each in ended.withheld] == [1]
         assert len(endpoint.submitted) == 3
+
+
+@pytest.mark.parametrize("end", [InvocationEnd.FAILED, InvocationEnd.EXPIRED])
+async def test_the_end_of_a_sending_that_was_given_up_is_not_taken_for_that_of_the_next(
+    tmp_path: Path, end: InvocationEnd
+) -> None:
+    endpoint = ScriptedDeferredEndpoint(refusals=[AnswerLost("It broke.")], unheard_seconds=0.05)
+    queue = ScriptedQueue()
+    async with a_shop(tmp_path, endpoint, options=HEARS) as shop, shop.working(), telling(shop, queue) as completions:
+        job = await submitted(shop)
+        await shop.until(job, lambda found: bool(found.deferred and found.deferred[0].placement))
+        queue.notices.append(notice_of(job, end=end))
+        await completions.take()
+        endpoint.answers[f"s3://out/{job.id}.r1"] = GOOD
+        ended = await shop.end_of(job)
+
+        assert ended.status is JobStatus.SUCCEEDED
+        assert queue.forgotten == ["r1"]
+
+
+async def test_the_answer_of_a_sending_that_was_given_up_is_used_when_it_comes_after_all(tmp_path: Path) -> None:
+    endpoint = ScriptedDeferredEndpoint(refusals=[AnswerLost("It broke.")], unheard_seconds=0.05)
+    queue = ScriptedQueue()
+    async with a_shop(tmp_path, endpoint, options=HEARS) as shop, shop.working(), telling(shop, queue) as completions:
+        job = await submitted(shop)
+        await shop.until(job, lambda found: bool(found.deferred and found.deferred[0].placement))
+        endpoint.answers[f"s3://out/{job.id}"] = GOOD
+        queue.notices.append(notice_of(job))
+        await completions.take()
+        ended = await shop.end_of(job)
+
+        assert ended.status is JobStatus.SUCCEEDED
+
+
+async def test_invocations_that_were_handed_over_are_kept_when_a_later_one_is_refused(tmp_path: Path) -> None:
+    class Picky(ScriptedDeferredEndpoint):
+        async def submit(self, invocation):  # type: ignore[no-untyped-def]
+            if len(self.submitted) == 2:
+                raise ModelUnavailable("It is away.")
+            return await super().submit(invocation)
+
+    endpoint = Picky()
+    answer = Answer(body=json.dumps(a_jpeg()).encode(), content_type="application/json")
+    async with a_shop(tmp_path, endpoint, options=DEAF, codec="huggingface") as shop, shop.working():
+        job = (await shop.jobs.submit(ALICE, replace(REQUEST, seed=None, count=4))).job
+        await shop.until(job, lambda _: len(endpoint.submitted) == 2)
+        endpoint.answers |= {f"s3://out/{job.id}.{number}": answer for number in (0, 1)}
+        ended = await shop.end_of(job)
+
+        assert [image.index for image in ended.images] == [0, 1]
+        assert [each.code for each in ended.withheld] == [JobFailureCode.MODEL_UNAVAILABLE] * 2
+
+
+async def test_an_old_answer_that_cannot_be_looked_at_for_a_while_is_not_given_up(tmp_path: Path) -> None:
+    class Blind(ScriptedDeferredEndpoint):
+        looks = 0
+
+        async def collect(self, placement):  # type: ignore[no-untyped-def]
+            self.looks += 1
+            if self.looks < 4:
+                raise ServiceUnavailable
+            return GOOD
+
+    endpoint = Blind(longest_seconds=0.0)
+    async with a_shop(tmp_path, endpoint, options=DEAF) as shop, shop.working():
+        ended = await shop.end_of(await submitted(shop))
+
+        assert ended.status is JobStatus.SUCCEEDED
+
+
+async def test_a_failure_that_was_told_ends_the_job_though_its_report_may_not_be_read(tmp_path: Path) -> None:
+    class Forbidden(ScriptedDeferredEndpoint):
+        async def collect(self, placement):  # type: ignore[no-untyped-def]
+            raise ServiceUnavailable
+
+    endpoint, queue = Forbidden(), ScriptedQueue()
+    async with a_shop(tmp_path, endpoint, options=HEARS) as shop, shop.working(), telling(shop, queue) as completions:
+        job = await submitted(shop)
+        await shop.until(job, lambda found: bool(found.deferred and found.deferred[0].placement))
+        queue.notices.append(notice_of(job, end=InvocationEnd.FAILED))
+        await completions.take()
+        ended = await shop.end_of(job)
+
+        assert ended.failure is not None
+        assert ended.failure.code is JobFailureCode.MODEL_ERROR
+
+
+async def test_a_worker_that_stops_in_the_middle_of_the_call_knows_what_came_of_it(tmp_path: Path) -> None:
+    called, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(ScriptedDeferredEndpoint):
+        async def submit(self, invocation):  # type: ignore[no-untyped-def]
+            placement = await super().submit(invocation)
+            called.set()
+            await go_on.wait()
+            return placement
+
+    endpoint = Slow()
+    async with a_shop(tmp_path, endpoint, options=DEAF, policy=InvocationPolicy(max_attempts=1)) as shop:
+        async with shop.working():
+            job = await submitted(shop)
+            await called.wait()
+            # When the worker is stopping already.
+            asyncio.get_running_loop().call_later(0.1, go_on.set)
+        given_back = await shop.store.find(job.id)
+        async with shop.working():
+            endpoint.answers[f"s3://out/{job.id}"] = GOOD
+            ended = await shop.end_of(job)
+
+        assert isinstance(given_back, Job)
+        assert given_back.deferred[0].placement == placement_of(job.id)
+        assert (ended.status, len(endpoint.submitted)) == (JobStatus.SUCCEEDED, 1)

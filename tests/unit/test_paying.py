@@ -248,3 +248,29 @@ async def test_a_batch_of_which_every_invocation_fails_fails_with_the_first_erro
 
         assert job.failure is not None
         assert job.failure.code is JobFailureCode.OUT_OF_MEMORY
+
+
+async def test_a_worker_that_stops_while_it_writes_the_end_leaves_the_files(tmp_path: Path) -> None:
+    """The last write may have come through when nobody waits for it any more."""
+    writing, go_on = asyncio.Event(), asyncio.Event()
+    endpoint = TurnsEndpoint(GOOD)
+    async with a_shop(tmp_path, endpoint) as shop:
+        update = shop.store.update
+
+        async def slow_update(job: Job, *, if_lease_lost: bool = False) -> Job | None:
+            if job.is_final:
+                writing.set()
+                await go_on.wait()
+            return await update(job, if_lease_lost=if_lease_lost)
+
+        shop.store.update = slow_update  # type: ignore[method-assign]
+        async with shop.working():
+            job = await submitted(shop)
+            await writing.wait()
+            # When the worker is stopping already.
+            asyncio.get_running_loop().call_later(0.1, go_on.set)
+        found = await shop.jobs.get(ALICE, job.id)
+
+        assert found is not None
+        assert (found.status, found.losses) == (JobStatus.SUCCEEDED, 0)
+        assert len(shop.files()) == 2

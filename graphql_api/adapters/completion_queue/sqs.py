@@ -12,10 +12,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError
-
 from graphql_api.adapters.aws import Aws, error_code
+from graphql_api.adapters.sdk_errors import SDK_ERRORS
 from graphql_api.domain.errors import ServiceUnavailable
 from graphql_api.domain.job import InvocationEnd, Placement
 from graphql_api.ports import CompletionNotice
@@ -46,7 +44,7 @@ class SqsCompletionQueue:
             answer = await client.receive_message(
                 QueueUrl=self._queue_url, MaxNumberOfMessages=MOST_MESSAGES, WaitTimeSeconds=WAIT_SECONDS
             )
-        except (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError) as error:
+        except SDK_ERRORS as error:
             raise ServiceUnavailable(f"The completion queue does not answer ({error_code(error)}).") from error
         return [read_notice(each["ReceiptHandle"], each["Body"]) for each in answer.get("Messages", ())]
 
@@ -58,7 +56,7 @@ class SqsCompletionQueue:
         try:
             client = await self._aws.sqs()
             answer = await client.delete_message_batch(QueueUrl=self._queue_url, Entries=entries)  # type: ignore[arg-type]
-        except (BotoCoreError, ClientError, aiohttp.ClientError, TimeoutError) as error:
+        except SDK_ERRORS as error:
             raise ServiceUnavailable(f"The completion queue does not answer ({error_code(error)}).") from error
         for failed in answer.get("Failed", ()):
             logger.warning("a message of the completion queue was not deleted: %s", failed.get("Code"))

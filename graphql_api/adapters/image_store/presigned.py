@@ -7,8 +7,9 @@ import math
 from collections.abc import MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphql_api.adapters.image_store.s3_faults import SDK_ERRORS, unavailable
+from graphql_api.adapters.image_store.s3_faults import unavailable
 from graphql_api.adapters.image_store.signed_urls import HOUR_SECONDS, Signed, end_of_hour
+from graphql_api.adapters.sdk_errors import SDK_ERRORS
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client

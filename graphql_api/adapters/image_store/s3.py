@@ -20,8 +20,9 @@ from graphql_api.adapters.aws import Aws, error_code, http_status
 from graphql_api.adapters.image_store.cloudfront import CloudFrontUrls, UrlSigning
 from graphql_api.adapters.image_store.keys import checked_job_id, split_key
 from graphql_api.adapters.image_store.presigned import PresignedUrls
-from graphql_api.adapters.image_store.s3_faults import DAMAGED, SDK_ERRORS, put_failure, unavailable, undeleted
+from graphql_api.adapters.image_store.s3_faults import DAMAGED, put_failure, unavailable, undeleted
 from graphql_api.adapters.image_store.signed_urls import PRESIGNED_SECONDS, SignedUrls, UrlSigner
+from graphql_api.adapters.sdk_errors import SDK_ERRORS
 from graphql_api.domain.ids import JobId
 
 if TYPE_CHECKING:

@@ -8,24 +8,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-import aiohttp
 from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
     CredentialRetrievalError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
 )
-from botocore.parsers import ResponseParserError
 
 from graphql_api.adapters.aws import error_code, http_status
 from graphql_api.domain.errors import ImageNotStored, ServiceUnavailable
 
 logger = logging.getLogger(__name__)
-
-SDK_ERRORS = (BotoCoreError, ClientError, ResponseParserError, aiohttp.ClientError, TimeoutError)
-"""Everything that a call of a client raises."""
 
 DAMAGED = frozenset({"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"})
 """What arrived is not what was sent; it may arrive whole the next time."""

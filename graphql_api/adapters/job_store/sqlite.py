@@ -60,8 +60,8 @@ class SqliteJobStore:
     async def count(self, caller_id: CallerId, query: JobQuery) -> int:
         return await self._reader.run(lambda db: count_of(db, caller_id, query))
 
-    async def update(self, job: Job) -> Job | None:
-        return await self._writer.run(lambda db: _update(db, job))
+    async def update(self, job: Job, *, if_lease_lost: bool = False) -> Job | None:
+        return await self._writer.run(lambda db: _update(db, job, lost_by=self._now() if if_lease_lost else None))
 
     async def delete(self, job_id: JobId, *, at: datetime) -> Tombstone | None:
         return await self._writer.run(lambda db: _delete(db, job_id, at))
@@ -240,11 +240,13 @@ def _tombstones(rows: Iterable[tuple[JobId, CallerId, int, int]]) -> list[Tombst
     ]
 
 
-def _update(db: sqlite3.Connection, job: Job) -> Job | None:
+def _update(db: sqlite3.Connection, job: Job, *, lost_by: int | None) -> Job | None:
     state = db.execute(_SQL["job_state"], (job.id,)).fetchone()
     if state is None:
         return None
-    _, revision, status = state
+    _, revision, status, lease_until = state
+    if lost_by is not None and lease_until > lost_by:
+        return None
     return _move(db, job, before=status) if revision == job.revision else None
 
 
@@ -259,7 +261,7 @@ def _delete(db: sqlite3.Connection, job_id: JobId, at: datetime) -> Tombstone | 
     state = db.execute(_SQL["job_state"], (job_id,)).fetchone()
     if state is None:
         return None
-    caller_id, _, status = state
+    caller_id, _, status, _ = state
     revision = _take_revision(db, caller_id)
     db.execute(_SQL["delete_job"], (job_id,))
     _change_queue_depth(db, status, None)

@@ -45,7 +45,7 @@ UPDATE jobs SET (
 WHERE id = ?;
 
 -- name: job_state
-SELECT caller_id, revision, status FROM jobs WHERE id = ?;
+SELECT caller_id, revision, status, lease_until FROM jobs WHERE id = ?;
 
 -- name: job
 SELECT data, progress FROM jobs WHERE id = ?;

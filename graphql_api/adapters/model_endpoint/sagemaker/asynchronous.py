@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from graphql_api.adapters.aws import Aws, error_code, http_status
-from graphql_api.adapters.model_endpoint.sagemaker.faults import AWAY, SDK_ERRORS, failure_of_report
-from graphql_api.adapters.model_endpoint.sagemaker.target import MAX_ANSWER_BYTES, Endpoint, Target
+from graphql_api.adapters.model_endpoint.sagemaker.faults import AWAY, failure_of_report
+from graphql_api.adapters.model_endpoint.sagemaker.target import MAX_ANSWER_BYTES, Endpoint, Target, read_up_to
 from graphql_api.adapters.s3_place import S3Place
+from graphql_api.adapters.sdk_errors import SDK_ERRORS
 from graphql_api.domain.errors import ModelNotReady, ModelUnavailable, ServiceUnavailable
 from graphql_api.domain.generation import ModelAvailability
 from graphql_api.domain.job import Placement
@@ -147,8 +148,7 @@ class SageMakerAsyncEndpoint:
         try:
             client = await self._endpoint.aws.s3()
             answer: Any = await client.get_object(Bucket=place.bucket, Key=place.key)
-            async with answer["Body"] as stream:
-                body = await stream.read(max_bytes + 1) if answer["ContentLength"] > max_bytes else await stream.read()
+            body, is_cut = await read_up_to(answer["Body"], max_bytes)
         except SDK_ERRORS as error:
             if error_code(error) in _MISSING:
                 return None
@@ -163,7 +163,7 @@ class SageMakerAsyncEndpoint:
         return _Found(
             body=body[:max_bytes],
             content_type=answer.get("ContentType", ""),
-            is_cut=answer["ContentLength"] > max_bytes,
+            is_cut=is_cut,
         )
 
 

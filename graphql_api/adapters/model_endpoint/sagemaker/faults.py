@@ -17,20 +17,21 @@ from dataclasses import dataclass
 
 import aiohttp
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     ConnectTimeoutError,
     CredentialRetrievalError,
     EndpointConnectionError,
     EventStreamError,
+    MetadataRetrievalError,
     NoCredentialsError,
     PartialCredentialsError,
     ProxyConnectionError,
     ReadTimeoutError,
     SSLError,
+    SSOError,
+    TokenRetrievalError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
-from botocore.parsers import ResponseParserError
 
 from graphql_api.adapters.aws import error_code, http_status
 from graphql_api.domain.errors import (
@@ -44,9 +45,6 @@ from graphql_api.domain.errors import (
 )
 
 logger = logging.getLogger(__name__)
-
-SDK_ERRORS = (BotoCoreError, ClientError, ResponseParserError, aiohttp.ClientError, asyncio.TimeoutError)
-"""Everything that a call of a client raises, also while an answer is read."""
 
 BUSY = "The model is busy."
 STARTING = "The model is starting."
@@ -252,7 +250,7 @@ def _transport(error: BaseException) -> Diagnosis:
     match error:
         case NoCredentialsError() | PartialCredentialsError():
             return _forbidden()
-        case CredentialRetrievalError():
+        case CredentialRetrievalError() | MetadataRetrievalError() | SSOError() | TokenRetrievalError():
             return _expired()
         case ConnectTimeoutError() | ProxyConnectionError():
             return _unreachable()

@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from graphql_api.adapters.aws import Aws, error_code
+from graphql_api.adapters.sdk_errors import SDK_ERRORS
 from graphql_api.domain.generation import ModelAvailability
 
 logger = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ class EndpointHealth:
         try:
             client = await self._aws.sagemaker()
             description = await client.describe_endpoint(EndpointName=self._endpoint_name)
-        except (BotoCoreError, ClientError) as error:
+        except SDK_ERRORS as error:
             logger.warning(
                 "endpoint %s cannot be described: %s", self._endpoint_name, error_code(error), exc_info=error
             )

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 from graphql_api.adapters.aws import Aws
-from graphql_api.adapters.model_endpoint.sagemaker.faults import SDK_ERRORS
-from graphql_api.adapters.model_endpoint.sagemaker.target import MAX_ANSWER_BYTES, Endpoint, Target
+from graphql_api.adapters.model_endpoint.sagemaker.target import MAX_ANSWER_BYTES, Endpoint, Target, read_up_to
+from graphql_api.adapters.sdk_errors import SDK_ERRORS
 from graphql_api.domain.generation import ModelAvailability
 from graphql_api.ports import Answer, Invocation, StepDone
-
-_PART_BYTES = 256 * 1024
 
 
 class SageMakerEndpoint:
@@ -36,26 +33,13 @@ class SageMakerEndpoint:
                     Accept=invocation.request.accept,
                     InferenceId=invocation.id,
                 )
-                body = await _read(response["Body"])
+                body, is_cut = await read_up_to(response["Body"], MAX_ANSWER_BYTES)
         except SDK_ERRORS as error:
             raise await self._endpoint.failure(error, invocation.id) from error
-        if body is None:
+        if is_cut:
             raise self._endpoint.too_large()
         yield Answer(body=body, content_type=response.get("ContentType", ""))
 
     async def availability(self) -> ModelAvailability:
         """See ModelEndpoint."""
         return await self._endpoint.availability()
-
-
-async def _read(stream: Any) -> bytes | None:
-    """All of a body, or None when it has more than MAX_ANSWER_BYTES."""
-    parts: list[bytes] = []
-    size = 0
-    async with stream:
-        while part := await stream.read(_PART_BYTES):
-            size += len(part)
-            if size > MAX_ANSWER_BYTES:
-                return None
-            parts.append(part)
-    return b"".join(parts)

@@ -22,8 +22,9 @@ from typing import Any
 from botocore.eventstream import ParserError
 
 from graphql_api.adapters.aws import Aws
-from graphql_api.adapters.model_endpoint.sagemaker.faults import SDK_ERRORS, failure_of_report
+from graphql_api.adapters.model_endpoint.sagemaker.faults import failure_of_report
 from graphql_api.adapters.model_endpoint.sagemaker.target import MAX_ANSWER_BYTES, Endpoint, Target
+from graphql_api.adapters.sdk_errors import SDK_ERRORS
 from graphql_api.domain.errors import AnswerNotUnderstood, GenerationFailed, ModelFailed
 from graphql_api.domain.generation import ModelAvailability
 from graphql_api.ports import Answer, Invocation, StepDone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qsl
 
 from graphql_api.adapters.aws import Aws
@@ -15,6 +16,7 @@ from graphql_api.domain.generation import ModelAvailability
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
 """Four RGB images of 1024x1024 as JSON have 66 MB."""
 
+_PART_BYTES = 256 * 1024
 _NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}")
 _FRESH_AFTER_FAULT_SECONDS = 5.0
 
@@ -48,6 +50,18 @@ def parse_target(scheme: str, rest: str, *, options: frozenset[str]) -> tuple[Ta
     if unknown := sorted(given.keys() - known):
         raise ValueError(f"{scheme}: takes the options {', '.join(sorted(known))}, not {unknown[0]}.")
     return Target(name=name, variant=given.pop("variant", None), component=given.pop("component", None)), given
+
+
+async def read_up_to(body: Any, most_bytes: int) -> tuple[bytes, bool]:
+    """The beginning of a streaming body, and whether there is more of it than was asked for."""
+    parts: list[bytes] = []
+    size = 0
+    # What `async with` hands out is aiohttp's response rather than the body, and reads in another way.
+    async with body:
+        while size <= most_bytes and (part := await body.read(_PART_BYTES)):
+            size += len(part)
+            parts.append(part)
+    return b"".join(parts)[:most_bytes], size > most_bytes
 
 
 class Endpoint:
