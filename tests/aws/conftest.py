@@ -79,6 +79,11 @@ class Cloud:
         """A client of moto's, for tests to look behind the server."""
         return client_of(self.moto, service)
 
+    def runs(self, invocation_id: str) -> int:
+        """How often the model ran for an invocation, under whatever name it was sent."""
+        names = (each["inference_id"] for each in self.sagemaker.invocations() if each["model_ran"])
+        return sum(name == invocation_id or name.startswith(f"{invocation_id}.r") for name in names)
+
     def settings(self, folder: Path, models: str = MODELS) -> dict[str, str]:
         """Settings of a server in production."""
         path = folder / "models.toml"

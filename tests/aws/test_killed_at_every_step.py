@@ -60,7 +60,7 @@ def test_a_worker_that_is_killed_anywhere_leaves_one_result_that_was_paid_for_as
         assert job["status"] == "SUCCEEDED", (first, job)
         assert stored(cloud, job) == sorted(job["keys"]), first
         assert len(job["keys"]) == 2
-        runs = cloud.sagemaker.runs(job["id"])
+        runs = cloud.runs(job["id"])
         # A deferred invocation that is out there is picked up, wherever the worker was killed.
         assert runs == 1 if model == "later" else 1 <= runs <= MAX_ATTEMPTS, first
         assert job["losses"] < MAX_ATTEMPTS

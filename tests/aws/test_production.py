@@ -59,14 +59,14 @@ async def test_an_image_is_drawn_at_the_endpoint_kept_in_the_bucket_and_handed_o
         assert answer.status_code == 200
         assert answer.headers["Content-Type"] == media_type
         assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-    assert cloud.sagemaker.runs(inference_id(job)) == 1
+    assert cloud.runs(inference_id(job)) == 1
 
 
 async def test_an_endpoint_that_makes_one_image_a_call_is_called_for_each(api: Api, cloud: Cloud) -> None:
     job = await generated(api, "hub", count=3)
 
     assert len(job["images"]) == 3
-    assert [cloud.sagemaker.runs(f"{inference_id(job)}.{number}") for number in range(3)] == [1, 1, 1]
+    assert [cloud.runs(f"{inference_id(job)}.{number}") for number in range(3)] == [1, 1, 1]
 
 
 async def test_a_stream_reports_steps_and_previews(api: Api, cloud: Cloud) -> None:
@@ -98,7 +98,7 @@ async def test_an_answer_that_is_of_no_use_fails_the_job(api: Api, cloud: Cloud,
     job = await generated(api, model)
 
     assert (job["status"], job["failure"]["code"]) == ("FAILED", "MODEL_ERROR")
-    assert cloud.sagemaker.runs(inference_id(job)) == 1
+    assert cloud.runs(inference_id(job)) == 1
 
 
 @pytest.mark.parametrize("model", ["sd", "later"])
@@ -152,7 +152,7 @@ async def test_a_stream_that_stops_in_the_middle_fails_the_job_and_is_paid_for_o
     assert job["status"] == "FAILED"
     assert job["failure"]["code"] in ("MODEL_ERROR", "MODEL_UNAVAILABLE")
     assert job["failure"]["retryable"]
-    assert cloud.sagemaker.runs(inference_id(job)) == 1
+    assert cloud.runs(inference_id(job)) == 1
 
 
 # --- errors of the service ---
@@ -218,7 +218,7 @@ async def test_what_did_not_run_and_will_pass_is_waited_for(
     job = await generated(api, model)
 
     assert job["status"] == "SUCCEEDED", job
-    assert cloud.sagemaker.runs(inference_id(job)) == 1
+    assert cloud.runs(inference_id(job)) == 1
 
 
 async def test_an_endpoint_that_is_updating_goes_on_drawing(api: Api, cloud: Cloud) -> None:
@@ -234,7 +234,7 @@ async def test_a_job_whose_endpoint_is_starting_says_so_and_can_be_canceled_for_
     payload = await api.cancel(job["id"])
 
     assert payload["job"]["cancelOutcome"] == "NOT_STARTED"
-    assert cloud.sagemaker.runs(inference_id(job)) == 0
+    assert cloud.runs(inference_id(job)) == 0
 
 
 async def test_a_throttled_job_waits_for_its_turn_and_ends_when_there_has_been_enough_of_that(
@@ -247,7 +247,7 @@ async def test_a_throttled_job_waits_for_its_turn_and_ends_when_there_has_been_e
 
     assert waiting["progress"]["phase"] == "WAITING"
     assert (ended["failure"]["code"], ended["failure"]["retryable"]) == ("MODEL_UNAVAILABLE", True)
-    assert cloud.sagemaker.runs(inference_id(job)) == 0
+    assert cloud.runs(inference_id(job)) == 0
 
 
 @pytest.mark.parametrize("status", ["Failed", "OutOfService", "Deleting", "Missing"])
@@ -279,7 +279,7 @@ async def test_an_answer_is_found_however_its_notice_comes(api: Api, cloud: Clou
     job = await generated(api, "later")
 
     assert job["status"] == "SUCCEEDED", job
-    assert cloud.sagemaker.runs(inference_id(job)) == 1
+    assert cloud.runs(inference_id(job)) == 1
 
 
 async def test_an_invocation_that_expires_in_the_queue_ends_the_job(api: Api, cloud: Cloud) -> None:
@@ -316,7 +316,7 @@ async def test_a_call_whose_answer_is_lost_is_paid_for_as_often_as_the_policy_sa
     job = await generated(api, "later")
 
     assert job["status"] == "SUCCEEDED", job
-    assert cloud.sagemaker.runs(inference_id(job)) == 1
+    assert cloud.runs(inference_id(job)) == 1
 
 
 async def test_a_canceled_job_is_detached_and_its_answer_changes_nothing(api: Api, cloud: Cloud) -> None:

@@ -52,7 +52,7 @@ async def test_an_image_in_hand_is_stored_when_the_store_is_back(
 
     assert job["status"] == "SUCCEEDED", job
     assert own.times == 0
-    assert cloud.sagemaker.runs(inference_id(job)) == 1
+    assert cloud.runs(inference_id(job)) == 1
 
 
 async def test_a_job_whose_answer_waits_for_the_store_can_be_canceled(
