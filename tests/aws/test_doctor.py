@@ -75,6 +75,15 @@ def test_everything_in_production_is_tried(cloud: Cloud, tmp_path: Path) -> None
     assert not [each for each in listed.get("Contents", ()) if each["Size"] < 100], "the probe is still there"
 
 
+def test_an_image_is_fetched_the_way_that_clients_do(cloud: Cloud, tmp_path: Path) -> None:
+    """Moto hands out the bucket's files, as a distribution in front of it would."""
+    settings = {**cloud.settings(tmp_path, ONE_MODEL), "public_url": f"{cloud.moto.origin}/{BUCKET}"}
+    found, code = findings(tmp_path, cloud.environment, **settings)
+
+    assert code == 0, found
+    assert found["image store"]["detail"] == f"s3:{BUCKET}; fetched from {cloud.moto.origin}/"
+
+
 def test_every_model_draws_when_it_is_asked_for(cloud: Cloud, tmp_path: Path) -> None:
     settings = cloud.settings(tmp_path, THREE_MODELS)
     found, code = findings(tmp_path, cloud.environment, "--invoke", **settings)
