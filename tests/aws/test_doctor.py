@@ -77,8 +77,17 @@ def test_everything_in_production_is_tried(cloud: Cloud, tmp_path: Path) -> None
 
 def test_an_image_is_fetched_the_way_that_clients_do(cloud: Cloud, tmp_path: Path) -> None:
     """Moto hands out the bucket's files, as a distribution in front of it would."""
+    anybody_reads = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{BUCKET}/*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [anybody_reads]})
+    cloud.client("s3").put_bucket_policy(Bucket=BUCKET, Policy=policy)
     settings = {**cloud.settings(tmp_path, ONE_MODEL), "public_url": f"{cloud.moto.origin}/{BUCKET}"}
     found, code = findings(tmp_path, cloud.environment, **settings)
+    cloud.client("s3").delete_bucket_policy(Bucket=BUCKET)
 
     assert code == 0, found
     assert found["image store"]["detail"] == f"s3:{BUCKET}; fetched from {cloud.moto.origin}/"
