@@ -35,6 +35,9 @@ MOST_SECONDS_WITHOUT = 10.0
 class DeferredInvocations:
     """The invocations of one job on a deferred endpoint: all are handed over, then all are waited for."""
 
+    is_paid = False
+    """Nothing is lost with this process: the row knows what was handed over."""
+
     def __init__(
         self, claim: Claim, runnable: RunnableModel, endpoint: DeferredEndpoint, bench: Bench, reporter: Reporter
     ) -> None:
@@ -43,8 +46,6 @@ class DeferredInvocations:
         self._endpoint = endpoint
         self._bench = bench
         self._reporter = reporter
-        self.is_paid = False
-        """Nothing is lost with this process: the row knows what was handed over."""
         self.can_be_left = False
         """Whether the run only waits, so that another worker may as well."""
 

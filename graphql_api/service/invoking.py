@@ -66,6 +66,9 @@ class HoldUp:
 class DirectInvocations:
     """The invocations of one job on an endpoint that answers the call itself, in turn."""
 
+    can_be_left = False
+    """Nobody else can go on where this process is."""
+
     def __init__(
         self, claim: Claim, runnable: RunnableModel, endpoint: ModelEndpoint, bench: Bench, reporter: Reporter
     ) -> None:
@@ -76,8 +79,6 @@ class DirectInvocations:
         self._reporter = reporter
         self.is_paid = False
         """Whether something was sent that may have run, and whose answer would be lost with this process."""
-        self.can_be_left = False
-        """Whether nothing is lost when the run is left right now."""
 
     async def outcomes(self) -> Outcomes:
         """Run them, up to the first that fails. Raises ClaimLost, and GenerationFailed when it is the first of all."""

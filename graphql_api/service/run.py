@@ -144,7 +144,11 @@ class Run:
 
     async def _settle(self, change: Change) -> None:
         """Write how the job ended, if the claim still holds, and tell the watchers."""
-        saved = await self._claim.write(change)
+        try:
+            saved = await self._claim.write(change)
+        except ClaimLost:
+            await self._discard_files()
+            return
         if not saved.images or self._may_have_strays:
             await self._discard_files()
 

@@ -95,7 +95,9 @@ def test_what_is_no_notice_is_described_and_not_repeated(body: str) -> None:
     assert "secret" not in notice.shape
 
 
-@pytest.mark.parametrize("parameters", [None, [], {"outputLocation": 1}, {"outputLocation": "https://b/x"}])
+@pytest.mark.parametrize(
+    "parameters", [None, [], {"outputLocation": 1}, {"outputLocation": "https://b/x"}, {"outputLocation": "s3://"}]
+)
 def test_a_place_that_is_none_is_left_out(parameters: Any) -> None:
     assert read_notice("r", json.dumps({**COMPLETED, "responseParameters": parameters})).placement is None
 

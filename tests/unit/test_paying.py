@@ -274,3 +274,28 @@ async def test_a_worker_that_stops_while_it_writes_the_end_leaves_the_files(tmp_
         assert found is not None
         assert (found.status, found.losses) == (JobStatus.SUCCEEDED, 0)
         assert len(shop.files()) == 2
+
+
+async def test_a_job_that_is_canceled_while_its_end_is_written_keeps_no_files(tmp_path: Path) -> None:
+    writing, go_on = asyncio.Event(), asyncio.Event()
+    endpoint = TurnsEndpoint(GOOD)
+    async with a_shop(tmp_path, endpoint) as shop:
+        update = shop.store.update
+
+        async def slow_update(job: Job, *, if_lease_lost: bool = False) -> Job | None:
+            if job.status is JobStatus.SUCCEEDED:
+                writing.set()
+                await go_on.wait()
+            return await update(job, if_lease_lost=if_lease_lost)
+
+        shop.store.update = slow_update  # type: ignore[method-assign]
+        async with shop.working():
+            job = await submitted(shop)
+            await writing.wait()
+            canceled = await shop.jobs.cancel(ALICE, job.id)
+            go_on.set()
+            await shop.until(job, lambda _: not shop.worker._runs)
+
+        assert (await shop.jobs.get(ALICE, job.id)) == canceled
+        assert canceled.cancel_outcome is CancelOutcome.DETACHED
+        assert shop.files() == []

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphql_api.adapters.aws import Aws, error_code
+from graphql_api.adapters.s3_place import S3Place
 from graphql_api.adapters.sdk_errors import SDK_ERRORS
 from graphql_api.domain.errors import ServiceUnavailable
 from graphql_api.domain.job import InvocationEnd, Placement
@@ -92,7 +93,11 @@ def _placement(parameters: Any) -> Placement | None:
 
 
 def _s3_url(value: Any) -> str | None:
-    return value if isinstance(value, str) and value.startswith("s3://") else None
+    try:
+        S3Place.parse(value if isinstance(value, str) else "")
+    except ValueError:
+        return None
+    return str(value)
 
 
 def _json(text: str) -> Any:
