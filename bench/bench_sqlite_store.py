@@ -79,7 +79,7 @@ async def claiming(store: JobStore, length: int) -> Figures:
 
     async def work(worker_id: str) -> None:
         for _ in turns:
-            await store.claim(worker_id, model_names=["sketch"], limit=1, lease_seconds=60, at=START)
+            await store.claim(worker_id, model_name="sketch", limit=1, lease_seconds=60, at=START)
 
     wall = time.perf_counter()
     await asyncio.gather(*(work(f"worker-{number}") for number in range(8)))

@@ -28,7 +28,9 @@ app = typer.Typer(
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="PORT", min=0, max=65535, help="Port to listen on; 0 for any.")] = 8000,
-    worker: Annotated[bool, typer.Option(help="Run jobs in this process too.")] = True,
+    run_jobs: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="Run jobs in this process too, or leave them to workers.")
+    ] = True,
     reload: Annotated[bool, typer.Option(help="Start again when a source file changes.")] = False,
 ) -> None:
     """Serve the API, and run jobs."""
@@ -40,11 +42,33 @@ def serve(
         command.serve_with_reload(settings, host=host, port=port)
         return
     try:
-        raise typer.Exit(command.serve(settings, host=host, port=port, with_worker=worker))
+        raise typer.Exit(command.serve(settings, host=host, port=port, with_worker=run_jobs))
     except command.PortTaken as error:
         _stop(f"{error} Choose another with --port or PORT=.")
     except (ValueError, Text2ImageError) as error:
         _stop(f"The server cannot start: {error}")
+
+
+@app.command()
+def worker(
+    model: Annotated[list[str] | None, typer.Option(help="Run jobs of this model only; may be given often.")] = None,
+    health_host: Annotated[str, typer.Option(help="Address that --health-port is on.")] = "127.0.0.1",
+    health_port: Annotated[
+        int | None,
+        typer.Option(envvar="HEALTH_PORT", min=0, max=65535, help="Port for /healthz, /readyz and /metrics."),
+    ] = None,
+) -> None:
+    """Run jobs that servers elsewhere take. Needs PostgreSQL and Valkey."""
+    from graphql_api.commands import worker as command
+    from graphql_api.commands.serve import PortTaken
+    from graphql_api.domain.errors import Text2ImageError
+
+    try:
+        raise typer.Exit(command.work(_settings(), only_models=model or (), host=health_host, port=health_port))
+    except PortTaken as error:
+        _stop(f"{error} Choose another with --health-port.")
+    except (ValueError, Text2ImageError) as error:
+        _stop(f"The worker cannot start: {error}")
 
 
 @app.command()

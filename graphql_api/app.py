@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -12,17 +11,30 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from graphql_api import log_context
 from graphql_api.bootstrap import Services, open_services
-from graphql_api.domain.ids import LOCAL_CALLER
+from graphql_api.domain.ids import LOCAL_CALLER, CallerId
 from graphql_api.http.explorer import explorer_routes
 from graphql_api.http.graphql_view import GraphQLView
 from graphql_api.http.guards import BodyGuard, HostGuard, OriginGuard
-from graphql_api.http.health import health_routes, preview_routes
+from graphql_api.http.health import (
+    METRICS_PATH,
+    PROBE_PATHS,
+    Part,
+    Readiness,
+    health_routes,
+    metrics_routes,
+    preview_routes,
+)
 from graphql_api.http.images import image_routes
+from graphql_api.http.request_ids import RequestIds
 from graphql_api.http.rest import RestApi
 from graphql_api.schema import schema
 from graphql_api.schema.context import Context
 from graphql_api.settings import Settings
+
+Identify = Callable[[HTTPConnection], CallerId]
+"""Who asks."""
 
 GRAPHQL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
 """All that a client may try: the view itself answers 405 with `Allow`, in JSON."""
@@ -32,13 +44,20 @@ def create_app(
     settings: Settings,
     *,
     with_worker: bool = True,
+    identify: Identify = lambda _: LOCAL_CALLER,
     on_ready: Callable[[Services], None] | None = None,
 ) -> Starlette:
     """The ASGI application. Services are opened when it starts and closed when it stops."""
-    return Starlette(
-        middleware=_middleware(settings),
-        lifespan=lambda app: _lifespan(app, settings, with_worker=with_worker, on_ready=on_ready),
-    )
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with open_services(settings, with_worker=with_worker) as services:
+            app.router.routes.extend(routes(services, identify))
+            if on_ready is not None:
+                on_ready(services)
+            yield
+
+    return Starlette(middleware=_middleware(settings), lifespan=lifespan)
 
 
 def create_app_from_environment() -> Starlette:
@@ -46,43 +65,54 @@ def create_app_from_environment() -> Starlette:
     return create_app(Settings())
 
 
-@asynccontextmanager
-async def _lifespan(
-    app: Starlette, settings: Settings, *, with_worker: bool, on_ready: Callable[[Services], None] | None
-) -> AsyncIterator[None]:
-    async with open_services(settings, with_worker=with_worker) as services:
-        app.router.routes.extend(routes(services))
-        if on_ready is not None:
-            on_ready(services)
-        yield
-
-
-def routes(services: Services) -> list[BaseRoute]:
+def routes(services: Services, identify: Identify) -> list[BaseRoute]:
     """Every route."""
     settings = services.settings
-    make_context = context_maker(services)
-    view = GraphQLView(schema, make_context=make_context, max_operations_per_socket=settings.max_operations_per_socket)
+    make_context = context_maker(services, identify)
+    view = GraphQLView(
+        schema,
+        make_context=make_context,
+        streams=services.streams,
+        max_operations_per_socket=settings.max_operations_per_socket,
+    )
     return [
         Route("/graphql", view, methods=GRAPHQL_METHODS),
         WebSocketRoute("/graphql", view),
-        *RestApi(make_context, settings.rest_wait).routes(),
+        *RestApi(make_context, services.streams, settings.rest_wait).routes(),
         *explorer_routes(),
-        *health_routes(),
+        *_operators_routes(services),
         *preview_routes(services.broker),
         *(image_routes(services.image_folder) if services.image_folder else []),
     ]
 
 
-def context_maker(services: Services) -> Callable[[HTTPConnection], Context]:
+def health_app(services: Services) -> Starlette:
+    """The ASGI application of a process that serves no API: what operators and their machines ask for."""
+    return Starlette(middleware=[_host_guard(services.settings)], routes=_operators_routes(services))
+
+
+def _operators_routes(services: Services) -> list[BaseRoute]:
+    parts = [
+        Part("job_store", services.store.check, is_needed=True),
+        Part("event_broker", services.broker.check, is_needed=False),
+    ]
+    readiness = Readiness(parts, services.draining)
+    shown = metrics_routes(readiness, services.store.depths, services.models.names) if services.settings.metrics else []
+    return [*health_routes(readiness), *shown]
+
+
+def context_maker(services: Services, identify: Identify) -> Callable[[HTTPConnection], Context]:
     """What makes the context of a request or of a socket."""
 
     def make_context(connection: HTTPConnection) -> Context:
+        caller_id = identify(connection)
+        log_context.bind(caller_id=caller_id)
         return Context(
-            caller_id=LOCAL_CALLER,
+            caller_id=caller_id,
             jobs=services.jobs,
             watching=services.watching,
             models=services.models,
-            request_id=secrets.token_hex(8),
+            transport="websocket" if connection.scope["type"] == "websocket" else "http",
             may_write=connection.scope.get("method") != "GET",
         )
 
@@ -96,12 +126,20 @@ def _middleware(settings: Settings) -> list[Middleware]:
             allow_origins=settings.allowed_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
+            expose_headers=["X-Request-Id"],
             max_age=600,
         )
     ]
     return [
-        Middleware(HostGuard, allowed_hosts=settings.allowed_hosts),
+        Middleware(RequestIds),
+        _host_guard(settings),
         *(cors if settings.allowed_origins else []),
         Middleware(OriginGuard, allowed_origins=settings.allowed_origins),
         Middleware(BodyGuard),
     ]
+
+
+def _host_guard(settings: Settings) -> Middleware:
+    return Middleware(
+        HostGuard, allowed_hosts=settings.allowed_hosts, open_paths=PROBE_PATHS, address_paths=(METRICS_PATH,)
+    )

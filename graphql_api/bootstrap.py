@@ -7,10 +7,10 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from graphql_api.adapters.aws import Aws, AwsOptions, open_aws
@@ -19,7 +19,7 @@ from graphql_api.adapters.event_broker import open_event_broker
 from graphql_api.adapters.image_store import open_image_store
 from graphql_api.adapters.image_store.cloudfront import UrlSigning
 from graphql_api.adapters.image_store.folder import FolderImageStore
-from graphql_api.adapters.job_store import open_job_store
+from graphql_api.adapters.job_store import is_shared, open_job_store
 from graphql_api.adapters.model_endpoint import open_model_endpoint
 from graphql_api.domain.generation import Model, ModelDefaults, ModelLimits
 from graphql_api.model_file import DeclaredModel, ModelFileError, read_model_file, single_model
@@ -27,17 +27,18 @@ from graphql_api.ports import DeferredEndpoint, EventBroker, ImageStore, JobStor
 from graphql_api.service.bench import Bench, WorkerOptions
 from graphql_api.service.completions import Completions
 from graphql_api.service.estimates import Estimates
-from graphql_api.service.janitor import Janitor
+from graphql_api.service.janitor import Janitor, JanitorOptions
 from graphql_api.service.jobs import JobService
 from graphql_api.service.models import InvocationPolicy, ModelRegistry, RunnableModel
+from graphql_api.service.streams import Streams
 from graphql_api.service.watching import WatchService
 from graphql_api.service.worker import Worker
 from graphql_api.settings import DEFAULT_ENDPOINT, Settings
+from graphql_api.telemetry import traces, watch_event_loop
 
 logger = logging.getLogger(__name__)
 
 CHECK_MISSED_SECONDS = 5.0
-TIDY_SECONDS = 10.0
 CPU_NICENESS = 10
 SPARE_CONNECTIONS = 64
 
@@ -66,16 +67,27 @@ class Services:
     watching: WatchService
     failed: asyncio.Event
     """Set when a part that must run for ever has ended; the program should too."""
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set as soon as the program is about to end: it is not ready for new work any more."""
+    streams: Streams = field(default_factory=Streams)
+    worker: Worker | None = None
+    """What runs jobs in this process."""
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, *, with_worker: bool = True) -> AsyncIterator[Services]:
-    """Open every adapter, start the background work, and close all of it in reverse order.
+async def open_services(
+    settings: Settings, *, with_worker: bool = True, only_models: Collection[str] = ()
+) -> AsyncIterator[Services]:
+    """Open every adapter, start the background work, and close all of it in reverse order. With `only_models`, the
+    worker runs no others.
 
     Raises ValueError for settings that make no sense, ServiceUnavailable when something cannot be opened.
     """
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_job_store(settings.database_url))
+        await stack.enter_async_context(traces(settings.traces))
+        store = await stack.enter_async_context(
+            open_job_store(settings.database_url, connections=settings.database_connections)
+        )
         declared = declared_models(settings)
         aws = await stack.enter_async_context(open_aws(_aws_options(settings, declared)))
         images = await stack.enter_async_context(open_images(settings, aws))
@@ -90,6 +102,7 @@ async def open_services(settings: Settings, *, with_worker: bool = True) -> Asyn
             models=models,
             estimates=estimates,
             max_queued=settings.max_queued,
+            retention_seconds=settings.retention or None,
         )
         services = Services(
             settings=settings,
@@ -104,6 +117,7 @@ async def open_services(settings: Settings, *, with_worker: bool = True) -> Asyn
         )
         background = _Background(services.failed)
         stack.push_async_callback(background.stop)
+        background.start(watch_event_loop(), "watch over the event loop")
         background.start(_every(CHECK_MISSED_SECONDS, services.watching.check_for_missed_notices), "missed notices")
         if with_worker:
             bench = Bench(
@@ -115,11 +129,14 @@ async def open_services(settings: Settings, *, with_worker: bool = True) -> Asyn
                 executor=executor,
                 options=_worker_options(settings),
             )
-            background.start(_every(TIDY_SECONDS, Janitor(store, jobs, models).tidy), "janitor")
+            janitor = Janitor(store, jobs, models, holder=bench.worker_id, options=_janitor_options(settings))
+            background.start(janitor.run(), "janitor")
             if settings.completions:
                 queue = await stack.enter_async_context(open_completion_queue(settings.completions, aws=aws))
                 background.start(Completions(queue, store, broker).run(), "taking of notices")
-            background.start(Worker(models, bench).run(), "worker")
+            worker = Worker(_chosen(models, only_models), bench)
+            background.start(worker.run(), "worker")
+            services = replace(services, worker=worker)
         yield services
 
 
@@ -201,6 +218,32 @@ def _worker_options(settings: Settings) -> WorkerOptions:
         hears_notices=bool(settings.completions),
         embed_parameters=settings.embed_parameters,
     )
+
+
+def _janitor_options(settings: Settings) -> JanitorOptions:
+    # Where nobody else can have the store open, nobody else can know more models.
+    return JanitorOptions() if is_shared(settings.database_url) else JanitorOptions(orphan_seconds=0)
+
+
+def _chosen(models: ModelRegistry, names: Collection[str]) -> Sequence[RunnableModel]:
+    unknown = set(names) - set(models.names)
+    if unknown:
+        raise ValueError(f"There is no model {', '.join(sorted(unknown))}; there are {', '.join(models.names)}.")
+    return [runnable for runnable in models if not names or runnable.model.name in names]
+
+
+def check_shared(settings: Settings) -> None:
+    """Raises ValueError when the settings name a store or a broker that other processes cannot use."""
+    if not is_shared(settings.database_url):
+        raise ValueError(
+            "An API and workers in processes of their own need a database that they can share. "
+            "Set TEXT2IMAGE_DATABASE=postgresql://<user>@<host>/<database>."
+        )
+    if settings.events.startswith("memory:"):
+        raise ValueError(
+            "An API and workers in processes of their own need a broker that carries events between them. "
+            "Set TEXT2IMAGE_EVENTS=valkey://<host>."
+        )
 
 
 @contextmanager

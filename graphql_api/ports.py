@@ -99,6 +99,15 @@ class Work:
     store_seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueDepth:
+    """How many jobs of a model wait, and since when the one that has waited longest does."""
+
+    model_name: str
+    jobs: int
+    oldest_created_at: datetime
+
+
 class JobRecords(Protocol):
     """Jobs as records. Every write that moves a job takes its caller's next revision in the same transaction, and
     revisions of a caller become visible in order and without gaps."""
@@ -139,14 +148,6 @@ class JobRecords(Protocol):
         """
         ...
 
-    async def unpurged(self, limit: int) -> Sequence[Tombstone]:
-        """Deleted jobs whose files may still be there."""
-        ...
-
-    async def purged(self, job_id: JobId) -> None:
-        """The files of a deleted job are gone."""
-        ...
-
 
 class JobChanges(Protocol):
     """Jobs as a log of changes, for watchers."""
@@ -173,10 +174,14 @@ class JobQueue(Protocol):
     """Jobs as a queue, for workers."""
 
     async def claim(
-        self, worker_id: str, *, model_names: Sequence[str], limit: int, lease_seconds: float, at: datetime
+        self, worker_id: str, *, model_name: str, limit: int, lease_seconds: float, at: datetime
     ) -> Sequence[Job]:
-        """Take up to `limit` of the oldest queued jobs of these models: each is RUNNING from now on, leased to this
-        worker for `lease_seconds`. No job is ever claimed by two workers at a time."""
+        """Take up to `limit` queued jobs of a model: each is RUNNING from now on, leased to this worker for
+        `lease_seconds`. No job is ever claimed by two workers at a time.
+
+        Callers are served in turn: of each the job that was added first, then of each the next. Within a turn the job
+        that was made first comes first.
+        """
         ...
 
     async def renew(self, job: Job, worker_id: str, *, lease_seconds: float, progress: Progress) -> bool:
@@ -194,8 +199,8 @@ class JobQueue(Protocol):
         """How many queued jobs of the same model will be claimed before this queued one."""
         ...
 
-    async def orphans(self, model_names: Sequence[str], limit: int) -> Sequence[Job]:
-        """Queued jobs of models other than these, which no worker will ever claim."""
+    async def orphans(self, model_names: Sequence[str], limit: int, *, created_before: datetime) -> Sequence[Job]:
+        """Queued jobs of models other than these, made before an instant."""
         ...
 
     async def recent_work(self, model_name: str, limit: int) -> Sequence[Work]:
@@ -203,8 +208,51 @@ class JobQueue(Protocol):
         ...
 
 
-class JobStore(JobRecords, JobChanges, JobQueue, Protocol):
+    async def depths(self) -> Sequence[QueueDepth]:
+        """Of each model that has queued jobs, how many."""
+        ...
+
+
+class JobUpkeep(Protocol):
+    """What is left over and must go, for the janitor. Lists come in the order in which things fell due."""
+
+    async def unpurged(self, limit: int, *, deleted_before: datetime) -> Sequence[Tombstone]:
+        """Jobs that were deleted before an instant and whose files may still be there."""
+        ...
+
+    async def purged(self, job_id: JobId) -> None:
+        """The files of a deleted job are gone for good: nobody is left who could store another."""
+        ...
+
+    async def unswept(self, limit: int, *, finished_before: datetime) -> Sequence[Job]:
+        """Jobs that ended before an instant and may have left files that they do not name: those that did not succeed
+        with their first claim."""
+        ...
+
+    async def swept(self, job_id: JobId) -> None:
+        """The job has no file that it does not name."""
+        ...
+
+    async def expired(self, limit: int, *, at: datetime) -> Sequence[Job]:
+        """Jobs whose `expires_at` has come."""
+        ...
+
+    async def forget(self, limit: int, *, deleted_before: datetime, key_seconds: float) -> int:
+        """Drop up to `limit` tombstones whose files are gone and whose jobs were deleted before an instant, and up to
+        `limit` idempotency keys that were used longer ago than `key_seconds`. Returns how many were dropped."""
+        ...
+
+    async def hold_duty(self, duty: str, holder: str, *, lease_seconds: float) -> bool:
+        """Take or keep a duty that one process at a time has, for `lease_seconds`. False while another holds it."""
+        ...
+
+
+class JobStore(JobRecords, JobChanges, JobQueue, JobUpkeep, Protocol):
     """Where jobs live."""
+
+    async def check(self) -> None:
+        """Return when the store answers; raises ServiceUnavailable, within a few seconds."""
+        ...
 
 
 # --- images ----------------------------------------------------------------------------------------------------------
@@ -322,6 +370,10 @@ class EventBroker(Protocol):
 
     async def preview(self, key: str) -> bytes | None:
         """The body of a preview that is still kept, or None."""
+        ...
+
+    async def check(self) -> None:
+        """Return when the broker answers; raises ServiceUnavailable, within a few seconds."""
         ...
 
 

@@ -17,8 +17,19 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TEXT2IMAGE_", frozen=True, extra="forbid")
 
     data_dir: Path = Field(default=Path("text2image-data"), description="Folder for the database and the images.")
-    database: str = Field(default="", description="Job store, `sqlite:<path>`. Empty: a file in the data folder.")
-    events: str = Field(default="memory:", description="Event broker, `memory:`.")
+    database: str = Field(
+        default="",
+        description="Job store, `sqlite:<path>` or `postgresql://<user>:<password>@<host>/<database>`. Empty: a file "
+        "in the data folder.",
+    )
+    database_connections: int = Field(
+        default=10, ge=2, le=1000, description="Connections of a process to PostgreSQL, at most."
+    )
+    events: str = Field(
+        default="memory:",
+        description="Event broker: `memory:` within one process, or `valkey://[<user>:<password>@]<host>[:<port>]`. "
+        "`valkeys://` is with TLS, `?cluster=true` for cluster mode; `redis://` and `rediss://` work too.",
+    )
     images: str = Field(
         default="", description="Image store, `file:<path>` or `s3:<bucket>`. Empty: a folder in the data folder."
     )
@@ -64,6 +75,11 @@ class Settings(BaseSettings):
         description="Origins, separated by commas, whose pages may use the API besides its own.",
     )
     concurrency: int = Field(default=2, ge=1, le=10_000, description="Jobs of a model that run at a time.")
+    retention: float = Field(
+        default=0,
+        ge=0,
+        description="How long after its submission a job that has ended is kept, with its images. 0: for ever.",
+    )
     max_queued: int = Field(default=10_000, ge=1, description="Queued jobs beyond which new ones are refused.")
     max_attempts: int = Field(
         default=3,
@@ -76,7 +92,15 @@ class Settings(BaseSettings):
         default=1800, ge=0, description="How long a job waits for an endpoint that is starting or busy."
     )
     lease: float = Field(default=30, ge=1, description="How long a worker may be silent before it loses its job.")
-    drain: float = Field(default=5, ge=0, description="How long running jobs and open streams get to end at shutdown.")
+    drain_delay: float = Field(
+        default=0,
+        ge=0,
+        description="How long the server goes on as before when it is told to stop, except that it says that it is not "
+        "ready, so that a load balancer notices. Jobs that run meanwhile go on; no other is begun.",
+    )
+    drain: float = Field(
+        default=5, ge=0, description="How long running jobs, and the streams that tell of them, get to end after that."
+    )
     embed_parameters: bool = Field(
         default=True, description="Write prompt and parameters into the metadata of the image files."
     )
@@ -86,6 +110,12 @@ class Settings(BaseSettings):
     max_operations_per_socket: int = Field(default=100, ge=1, description="Operations in flight on one WebSocket.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least log level.")
     log_format: Literal["text", "json"] = Field(default="text", description="How log lines look.")
+    metrics: bool = Field(default=True, description="Answer `/metrics`, for Prometheus.")
+    traces: Literal["off", "otlp"] = Field(
+        default="off",
+        description="Where traces go: `off`, or `otlp` for an OpenTelemetry collector, which the standard OTEL_* "
+        "variables name. Needs the extra `opentelemetry`.",
+    )
 
     @field_validator("allowed_hosts", "allowed_origins", mode="before")
     @classmethod

@@ -132,6 +132,8 @@ def _check_url(server: str) -> None:
 async def _events(client: Any, variables: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
     import json
 
+    import httpx
+
     body = {"query": FOLLOW, "variables": variables}
     async with client.stream("POST", "/graphql", json=body, headers={"Accept": "text/event-stream"}) as response:
         if response.status_code != 200:
@@ -142,6 +144,9 @@ async def _events(client: Any, variables: dict[str, Any]) -> AsyncIterator[dict[
                 if result.get("errors"):
                     raise GenerationStopped(result["errors"][0]["message"])
                 yield result["data"]
+            elif line == "event: complete":
+                return
+    raise httpx.RemoteProtocolError("The server ended the stream before the job had ended.")
 
 
 async def _download(client: Any, server: str, url: str) -> bytes:

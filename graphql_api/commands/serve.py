@@ -4,24 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+import math
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-from graphql_api.app import create_app
-from graphql_api.bootstrap import Services
+from graphql_api.app import Identify, create_app
+from graphql_api.bootstrap import Services, check_shared
+from graphql_api.domain.ids import LOCAL_CALLER
 from graphql_api.settings import Settings
 from graphql_api.telemetry import configure_logging
+
+logger = logging.getLogger(__name__)
 
 MAX_FRAME_BYTES = 256 * 1024
 BACKLOG = 4096
 PING_SECONDS = 20.0
+
+GIVING_BACK_SECONDS = 1.0
+"""How much longer than jobs streams stay open, so that they tell of those that were given back."""
+
+SETTLING_SECONDS = 0.1
+"""How long the last events may be on their way through this process."""
+
+CLOSING_SECONDS = 2
+"""How long closed sockets, ended streams and requests in flight get to be done with, at least."""
+
+LOOK_SECONDS = 0.01
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 # Allocations between two looks at the youngest objects. The default of 700 makes the collector run hundreds of times a
 # second under load, and each full run stops the event loop for as long as there are live objects to visit.
@@ -35,15 +56,24 @@ class PortTaken(Exception):
     """Another program listens on the address."""
 
 
-def serve(settings: Settings, *, host: str, port: int, with_worker: bool) -> int:
+def serve(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    with_worker: bool,
+    identify: Identify = lambda _: LOCAL_CALLER,
+) -> int:
     """Serve until a signal; returns the exit code. Port 0 lets the system choose.
 
     Raises PortTaken, ValueError for settings that make no sense, Text2ImageError when something cannot be opened.
     """
     configure_logging(settings.log_level, settings.log_format)
+    if not with_worker:
+        _warn_of_lonely_server(settings)
     sys.setswitchinterval(SWITCH_SECONDS)
-    listener = _listen(host, port)
-    server = _Server(settings, listener, with_worker=with_worker)
+    listener = listen(host, port)
+    server = _Server(settings, listener, with_worker=with_worker, identify=identify)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(server.run_with_services())
     return 1 if server.has_failed or not server.started else 0
@@ -63,16 +93,27 @@ def serve_with_reload(settings: Settings, *, host: str, port: int) -> None:
     )
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, which says where it listens, and ends when a part of the service has."""
+class _ServerState(uvicorn.server.ServerState):
+    """uvicorn's, which all connections see."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, *, with_worker: bool) -> None:
-        self._app = create_app(settings, with_worker=with_worker, on_ready=self._watch_over)
+    is_draining = False
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which says where it listens, ends when a part of the service has, and takes its time to end.
+
+    Told to stop, it is not ready any more but serves on for `drain_delay` seconds. Then it takes no new connections,
+    and waits for what can still happen: jobs that run here get `drain` seconds, and the streams stay open that long to
+    tell of them. Then streams end, requests in flight get a moment, and whatever is left is cut.
+    """
+
+    def __init__(self, settings: Settings, listener: socket.socket, *, with_worker: bool, identify: Identify) -> None:
+        self._app = create_app(settings, with_worker=with_worker, identify=identify, on_ready=self._watch_over)
         super().__init__(
             uvicorn.Config(
                 self._app,
                 loop="uvloop",
-                http="httptools",
+                http=_HttpProtocol,
                 ws=_SocketProtocol,
                 ws_max_size=MAX_FRAME_BYTES,
                 # Our frames are small: compressing them would cost more time and memory than it saves bytes.
@@ -85,18 +126,22 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                timeout_graceful_shutdown=round(settings.drain),
+                timeout_graceful_shutdown=CLOSING_SECONDS,
             )
         )
+        self.server_state = self._state = _ServerState()
         self.has_failed = False
+        self._settings = settings
         self._listener = listener
+        self._services: Services | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._jobs_drained: asyncio.Task[None] | None = None
 
     async def run_with_services(self) -> None:
         """Serve while the services are open. What keeps them from opening is raised, not logged as uvicorn would."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self._obey)
         async with self._app.router.lifespan_context(self._app):
             await self.serve(sockets=[self._listener])
 
@@ -108,15 +153,86 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
-            _calm_the_collector()
+            calm_the_collector()
             _print_urls(self._listener)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        if self._services is not None:
+            await self._drain(self._services)
+        await super().shutdown()
+        if self._jobs_drained is not None:
+            await self._jobs_drained
+
     def _watch_over(self, services: Services) -> None:
+        self._services = services
+
         async def stop_when_failed() -> None:
             await services.failed.wait()
-            self.has_failed = self.should_exit = True
+            self.has_failed = True
+            self._stop(0)
 
         self._watching = asyncio.get_running_loop().create_task(stop_when_failed())
+
+    def _obey(self) -> None:
+        """Begin to end, because of a signal. From now on a signal kills: nothing but time is lost by that."""
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        self._stop(self._settings.drain_delay)
+
+    def _stop(self, delay: float) -> None:
+        self._begin_to_drain(delay)
+        if delay:
+            asyncio.get_running_loop().call_later(delay, self._exit)
+        else:
+            self._exit()
+
+    def _begin_to_drain(self, delay: float) -> None:
+        if self._services is None or self._services.draining.is_set():
+            return
+        self._services.draining.set()
+        self._state.is_draining = True
+        for connection in self._state.connections:
+            if isinstance(connection, _HttpProtocol):
+                connection.answer_once_more()
+        if (worker := self._services.worker) is not None:
+            self._jobs_drained = asyncio.create_task(worker.drain(delay + self._settings.drain))
+
+    def _exit(self) -> None:
+        self.should_exit = True
+
+    async def _drain(self, services: Services) -> None:
+        """Let streams go on while something can happen that ends here, and end them."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.drain
+        services.streams.drain()
+        if self._jobs_drained is None:
+            # Jobs run elsewhere. Only whoever follows one of them to its end can reach an end here.
+            await _until(lambda: not services.watching.follows_a_job, self._settings.drain)
+        elif not self._jobs_drained.done():
+            await asyncio.wait([self._jobs_drained], timeout=self._settings.drain + GIVING_BACK_SECONDS)
+            await asyncio.sleep(SETTLING_SECONDS)
+        services.streams.end()
+        self.config.timeout_graceful_shutdown = max(CLOSING_SECONDS, math.ceil(deadline - loop.time()))
+        # Until their clients have answered: what is closed before may never show them the reason.
+        await _until(lambda: not any(isinstance(each, _SocketProtocol) for each in self._state.connections), 1)
+
+
+class _HttpProtocol(HttpToolsProtocol):
+    """uvicorn's own, which closes connections behind their next answer when the server drains."""
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if cast(_ServerState, self.server_state).is_draining:
+            self.answer_once_more()
+
+    def answer_once_more(self) -> None:
+        """Close the connection behind the answer that is being made, if there is one."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
 
 
 class _SocketProtocol(WebSocketsSansIOProtocol):
@@ -127,7 +243,15 @@ class _SocketProtocol(WebSocketsSansIOProtocol):
         super().handle_text(event)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _warn_of_lonely_server(settings: Settings) -> None:
+    try:
+        check_shared(settings)
+    except ValueError as error:
+        logger.warning("nobody will run the jobs of this server: %s", error)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections; port 0 lets the system choose. Raises PortTaken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -135,7 +259,16 @@ def _listen(host: str, port: int) -> socket.socket:
         raise PortTaken(f"Cannot listen on {host} port {port}: {error.strerror}.") from error
 
 
-def _calm_the_collector() -> None:
+async def _until(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait for a condition, but not longer than so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if condition() or time.monotonic() > deadline:
+            return
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def calm_the_collector() -> None:
     """Spare the collector what was loaded at start and stays for ever, and let it run less often."""
     gc.collect()
     gc.freeze()

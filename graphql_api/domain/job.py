@@ -245,11 +245,18 @@ class Job:
     deferred: tuple[DeferredInvocation, ...] = ()
     is_held_up: bool = False
     """Whether it runs and its endpoint has not taken it so far."""
+    trace: str | None = None
+    """The W3C traceparent of its submission, where that was traced: whoever runs it goes on with the same trace."""
 
     @property
     def is_final(self) -> bool:
         """Whether the job is over."""
         return self.status.is_final
+
+    @property
+    def file_keys(self) -> frozenset[str]:
+        """The keys of all its files in the image store."""
+        return frozenset(key for image in self.images for key in (image.key, image.thumbnail_key))
 
     @property
     def changed_at(self) -> datetime:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import starlette.websockets
 from graphql import GraphQLError
@@ -28,10 +28,14 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.utils.aio import aclosing
 
+from graphql_api import log_context, tracing
+from graphql_api.http.request_ids import new_request_id
 from graphql_api.schema.context import Context
 from graphql_api.schema.errors import ErrorCode
+from graphql_api.service.streams import Streams
 
 BAD_REQUEST = 4400
+SERVICE_RESTART = 1012
 MAX_REASON_BYTES = 120
 MAX_ID_CHARS = 255
 
@@ -67,8 +71,35 @@ class _TransportOperation(Operation[Context, None]):
         self.extensions = extensions
 
 
+class _View(Protocol):
+    streams: Streams
+
+
 class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     """One socket from its first message to its last."""
+
+    _leaving: asyncio.Task[None] | None = None
+
+    def on_request_accepted(self) -> None:
+        """Begin."""
+        super().on_request_accepted()
+        cast("_View", self.view).streams.add(self._leave_in_time)
+
+    async def shutdown(self) -> None:
+        """End."""
+        cast("_View", self.view).streams.remove(self._leave_in_time)
+        await super().shutdown()
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        super()._task_done(task)
+        self._leave_in_time()
+
+    def _leave_in_time(self) -> None:
+        """Close the socket when the server is about to stop: at once without operations, with them as late as can be.
+        They do not complete by that, so that the client connects again and goes on with them."""
+        streams = cast("_View", self.view).streams
+        if self._leaving is None and (streams.is_ending or (streams.is_draining and not self.operations)):
+            self._leaving = asyncio.create_task(self.websocket.close(SERVICE_RESTART, "Service Restart"))
 
     async def handle_message(self, message: Message) -> None:
         """Check the shape of a message before anything uses it."""
@@ -110,25 +141,32 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
 
         When the socket is gone, stop quietly.
         """
-        try:
-            results = await self.schema.stream(
-                operation.query,
-                variable_values=operation.variables,
-                context_value=self.context,
-                root_value=self.root_value,
-                operation_name=operation.operation_name,
-                operation_extensions=getattr(operation, "extensions", None),
-            )
-            async with aclosing(results):
-                async for result in results:
-                    if isinstance(result, PreExecutionError):
-                        await operation.send_initial_errors(result.errors or [])
-                        return
-                    await operation.send_next(cast("ExecutionResult", result))
-                    del result
-            await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
-        except WebSocketDisconnected:
-            self.operations.pop(operation.id, None)
+        request_id = new_request_id()
+        log_context.bind(request_id=request_id)
+        with tracing.span("WebSocket operation", parent=self._traceparent(), **{"text2image.request.id": request_id}):
+            try:
+                results = await self.schema.stream(
+                    operation.query,
+                    variable_values=operation.variables,
+                    context_value=self.context,
+                    root_value=self.root_value,
+                    operation_name=operation.operation_name,
+                    operation_extensions=getattr(operation, "extensions", None),
+                )
+                async with aclosing(results):
+                    async for result in results:
+                        if isinstance(result, PreExecutionError):
+                            await operation.send_initial_errors(result.errors or [])
+                            return
+                        await operation.send_next(cast("ExecutionResult", result))
+                        del result
+                await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
+            except WebSocketDisconnected:
+                self.operations.pop(operation.id, None)
+
+    def _traceparent(self) -> str | None:
+        """What the client sent with its handshake: the operations of a socket belong to one trace then."""
+        return cast("TransportSocket", self.websocket).ws.headers.get("traceparent") if tracing.is_on() else None
 
     async def _refuse(self, operation_id: str, message: str, code: ErrorCode) -> None:
         error = GraphQLError(message, extensions={"code": code})

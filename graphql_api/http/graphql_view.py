@@ -7,9 +7,11 @@ its audit want; 405, 406, 413 and 415 as HTTP defines them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from cross_web import AsyncHTTPRequestAdapter, HTTPException, StarletteRequestAdapter
 from starlette.requests import HTTPConnection, Request
@@ -23,16 +25,19 @@ from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
+from graphql_api import metrics
 from graphql_api.http import json
 from graphql_api.http.errors import error_response
 from graphql_api.http.graphql_socket import TransportSocket, TransportSocketHandler
 from graphql_api.schema.context import Context
 from graphql_api.schema.execution import JobSchema
+from graphql_api.service.streams import Streams
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 EVENT_STREAM = "text/event-stream"
 CONNECTION_INIT_WAIT = timedelta(seconds=10)
+RETRY_MILLISECONDS = (1_000, 4_000)
 PREFLIGHT_HEADERS = ("graphql-require-preflight", "apollo-require-preflight", "x-requested-with")
 
 
@@ -57,6 +62,7 @@ class GraphQLView(GraphQL[Context, None]):
         schema: JobSchema,
         *,
         make_context: Callable[[HTTPConnection], Context],
+        streams: Streams,
         max_operations_per_socket: int,
     ) -> None:
         super().__init__(
@@ -68,12 +74,18 @@ class GraphQLView(GraphQL[Context, None]):
             # Origins were checked for HTTP and WebSocket alike before the request came here.
             allowed_origins=("*",),
         )
+        self.streams = streams
         self._make_context = make_context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         if scope["type"] == "websocket":
-            await self.run(WebSocket(scope, receive, send))
+            socket = WebSocket(scope, receive, send)
+            if self.streams.is_draining:
+                await socket.send_denial_response(_restarting())
+                return
+            with metrics.SOCKETS_OPEN.track_inprogress():
+                await self.run(socket)
             return
         request = Request(scope, receive)
         try:
@@ -140,6 +152,35 @@ class GraphQLView(GraphQL[Context, None]):
             media_type=f"{media_type}; charset=utf-8",
         )
 
+    async def create_streaming_response(
+        self,
+        request: Request | WebSocket,
+        stream: Callable[[], AsyncIterator[str]],
+        sub_response: Response,
+        headers: Mapping[str, str],
+    ) -> Response:
+        """The stream, with a word on when to come back at its beginning; and at its end, when that is the server's."""
+        return await super().create_streaming_response(
+            request, lambda: self._while_streams_last(stream()), sub_response, headers
+        )
+
+    async def _while_streams_last(self, chunks: AsyncIterator[str]) -> AsyncGenerator[str, None]:
+        yield _retry_hint()
+        async with aclosing(cast("AsyncGenerator[str, None]", chunks)):
+            while True:
+                try:
+                    async with self.streams.waiting():
+                        chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError:
+                    break
+                yield chunk
+                # A stream may be idle for hours: it holds on to nothing meanwhile.
+                del chunk
+        # Without `complete`: the operation is not over, and its client comes back for the rest.
+        yield _retry_hint()
+
     def decode_json(self, data: str | bytes) -> object:
         """See graphql_api.http.json."""
         return json.decode(data)
@@ -161,6 +202,15 @@ class GraphQLView(GraphQL[Context, None]):
         if not isinstance(parsed, dict):
             raise HTTPException(400, "The request must be a JSON object; batching is not supported.")
         return parsed
+
+
+def _retry_hint() -> str:
+    """How long a client should wait before it connects again; each another time, so that not all come at once."""
+    return f"retry: {random.randint(*RETRY_MILLISECONDS)}\r\n\r\n"
+
+
+def _restarting() -> Response:
+    return error_response(503, "The server is about to stop.", headers={"Retry-After": "1"})
 
 
 def _check_request(request: Request) -> None:

@@ -5,7 +5,8 @@ The guards hand the call on rather than wait for it: each would otherwise keep a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -18,27 +19,51 @@ DISCARDED_BYTES = 1024 * 1024
 
 
 class HostGuard:
-    """Answers only to the names that the server knows to be its own, so that no page can rebind its name to it."""
+    """Answers only to the names that the server knows to be its own, so that no page can rebind its name to it.
 
-    def __init__(self, app: ASGIApp, *, allowed_hosts: Sequence[str]) -> None:
+    `open_paths` answer to any name: they tell no secret. `address_paths` answer to any IP address too, which is what
+    machines call each other by and what no page can rebind.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        allowed_hosts: Sequence[str],
+        open_paths: Collection[str] = (),
+        address_paths: Collection[str] = (),
+    ) -> None:
         self._app = app
         self._allowed_hosts = {host.lower() for host in allowed_hosts}
+        self._open_paths = open_paths
+        self._address_paths = address_paths
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """See ASGI."""
-        if scope["type"] == "lifespan" or self._is_allowed(Headers(scope=scope).get("host", "")):
+        if scope["type"] == "lifespan" or self._is_allowed(Headers(scope=scope).get("host", ""), scope["path"]):
             return self._app(scope, receive, send)
         if scope["type"] == "websocket":
             return send({"type": "websocket.close", "code": 1008})
         refusal = error_response(421, "This server does not answer to that host name; see TEXT2IMAGE_ALLOWED_HOSTS.")
         return refusal(scope, receive, send)
 
-    def _is_allowed(self, host: str) -> bool:
+    def _is_allowed(self, host: str, path: str) -> bool:
+        if path in self._open_paths or "*" in self._allowed_hosts:
+            return True
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        return "*" in self._allowed_hosts or name in self._allowed_hosts or f"[{name}]" in self._allowed_hosts
+        is_ours = name in self._allowed_hosts or f"[{name}]" in self._allowed_hosts
+        return is_ours or (path in self._address_paths and _is_address(name))
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 class OriginGuard:

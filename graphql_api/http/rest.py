@@ -7,7 +7,6 @@ for a browser: a page with the prompt and the image.
 
 from __future__ import annotations
 
-import asyncio
 import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from graphql_api.domain.ids import as_job_id
 from graphql_api.domain.job import Job, JobStatus
 from graphql_api.http import json
 from graphql_api.schema.context import Context
+from graphql_api.service.streams import Streams
 
 INTEGERS = ("width", "height", "steps", "seed")
 PAGE_HEADERS = {
@@ -41,9 +41,11 @@ class _BadRequest(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RestApi:
-    """The routes under /text2image. `wait_seconds` bounds how long a request waits for its image."""
+    """The routes under /text2image. `wait_seconds` bounds how long a request waits for its image; it also waits no
+    longer than streams may stay open."""
 
     make_context: Callable[[HTTPConnection], Context]
+    streams: Streams
     wait_seconds: float
 
     def routes(self) -> list[Route]:
@@ -97,7 +99,7 @@ class RestApi:
         """The job of a request: finished, or as far as it was when waiting ended."""
         job = (await context.jobs.submit(context.caller_id, asked)).job
         try:
-            async with asyncio.timeout(self.wait_seconds):
+            async with self.streams.waiting(self.wait_seconds):
                 async for event in await context.watching.watch_job(context.caller_id, job.id):
                     job = event.job or job
         except TimeoutError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from strawberry.types.info import Info as StrawberryInfo
 
@@ -20,7 +21,7 @@ class Context:
     jobs: JobService
     watching: WatchService
     models: ModelRegistry
-    request_id: str
+    transport: Literal["http", "websocket"]
     may_write: bool = True
     """Whether the request may have effects. A GET may not: any page can make a browser send one."""
     connection_params: dict[str, object] | None = None

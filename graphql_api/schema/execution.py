@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from graphql_api import log_context, metrics
 from graphql_api.domain.errors import RequestRefused, ServiceUnavailable
 from graphql_api.schema.documents import Document, document_reader
 from graphql_api.schema.errors import ErrorCode, top_level_error
@@ -33,6 +35,21 @@ logger = logging.getLogger(__name__)
 
 Results = AsyncGenerator[ExecutionResult | PreExecutionError, None]
 """Results of a stream; a PreExecutionError can only be the first and only one."""
+
+
+_FAULTS = frozenset({ErrorCode.INTERNAL_SERVER_ERROR, ErrorCode.SERVICE_UNAVAILABLE})
+_NONE = "none"
+_OPERATIONS = (*(kind.value for kind in OperationType), _NONE)
+_COUNTERS = {
+    (operation, outcome): metrics.GRAPHQL_OPERATIONS.labels(operation, outcome)
+    for operation in _OPERATIONS
+    for outcome in ("ok", "refused", "fault")
+}
+_SECONDS = {operation: metrics.GRAPHQL_SECONDS.labels(operation) for operation in _OPERATIONS}
+_STREAMS_OPEN = {
+    "http": metrics.STREAMS_OPEN.labels("sse"),
+    "websocket": metrics.STREAMS_OPEN.labels("websocket"),
+}
 
 
 class JobSchema(strawberry.Schema):
@@ -56,14 +73,19 @@ class JobSchema(strawberry.Schema):
 
         Raises MissingQueryError, or InvalidOperationTypeError when the transport does not allow the operation.
         """
+        began = time.perf_counter()
         allowed = {OperationType.QUERY, OperationType.MUTATION}
         if allowed_operation_types is not None:
             allowed &= set(allowed_operation_types)
         try:
             call = self._prepare(
-                query, operation_name, allowed, variable_values, context_value, root_value, operation_extensions
+                query, operation_name, allowed, variable_values, context_value, root_value, operation_extensions, began
             )
+        except (MissingQueryError, InvalidOperationTypeError):
+            _count(_NONE, "refused", began)
+            raise
         except _NotExecutable as refusal:
+            _count(_NONE, "refused", began)
             return PreExecutionError(data=None, errors=list(refusal.errors))
         return await call.execute()
 
@@ -78,14 +100,17 @@ class JobSchema(strawberry.Schema):
         allowed_operation_types: Iterable[OperationType] | None = None,
     ) -> Results:
         """Run any operation over a transport that streams; the stream of a query or mutation has one result."""
+        began = time.perf_counter()
         allowed = set(OperationType if allowed_operation_types is None else allowed_operation_types)
         try:
             call = self._prepare(
-                query, operation_name, allowed, variable_values, context_value, root_value, operation_extensions
+                query, operation_name, allowed, variable_values, context_value, root_value, operation_extensions, began
             )
         except _NotExecutable as refusal:
+            _count(_NONE, "refused", began)
             return _refusal(refusal.errors)
         except (MissingQueryError, InvalidOperationTypeError) as error:
+            _count(_NONE, "refused", began)
             return _refusal([_bad_request(error)])
         is_subscription = call.operation.operation.value == OperationType.SUBSCRIPTION.value
         return call.subscribe() if is_subscription else call.execute_as_stream()
@@ -99,6 +124,7 @@ class JobSchema(strawberry.Schema):
         context: Any,
         root: Any,
         extensions: dict[str, Any] | None,
+        began: float,
     ) -> _Call:
         if not query:
             raise MissingQueryError
@@ -112,7 +138,7 @@ class JobSchema(strawberry.Schema):
         kind = OperationType(operation.operation.value)
         if kind not in allowed:
             raise InvalidOperationTypeError(kind)
-        return _Call(self._schema, document, document.node, operation, variables, context, root, extensions)
+        return _Call(self._schema, document, document.node, operation, variables, context, root, extensions, began)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +153,7 @@ class _Call:
     context: Any
     root: Any
     extensions: dict[str, Any] | None
+    began: float
 
     @property
     def name(self) -> str | None:
@@ -145,7 +172,8 @@ class _Call:
             executor_class=StrawberryGraphQLCoreExecutionContext,
             operation_extensions=self.extensions,
         )
-        presentable = _presentable(await result if inspect.isawaitable(result) else result, self.context)
+        presentable = _presentable(await result if inspect.isawaitable(result) else result)
+        self._count(presentable.errors)
         if presentable.data is None and presentable.errors and all(error.path is None for error in presentable.errors):
             # The variables do not fit: nothing was executed.
             return PreExecutionError(data=None, errors=presentable.errors)
@@ -158,22 +186,31 @@ class _Call:
     async def subscribe(self) -> Results:
         """Run a subscription."""
         source, errors = await _event_source(self._executor())
+        presentable = _presentable_errors(errors)
+        self._count(presentable)
         if source is None:
-            yield PreExecutionError(data=None, errors=_presentable_errors(errors, self.context))
+            yield PreExecutionError(data=None, errors=presentable)
             return
         plan = self.document.plan(self.schema, self.operation)
         async with aclosing(source) as events:
+            streams_open = _STREAMS_OPEN[self.context.transport]
+            streams_open.inc()
             try:
                 async for event in events:
                     data = None if plan is None else await plan.execute(event, self.context)
                     if data is None:
-                        yield _presentable(await _execute_event(self._executor(), event), self.context)
+                        yield _presentable(await _execute_event(self._executor(), event))
                     else:
                         yield ExecutionResult(data=data, errors=None)
                     # A subscription may be idle for hours: it holds on to nothing meanwhile.
                     del event, data
             except Exception as error:
-                yield ExecutionResult(data=None, errors=_presentable_errors([_located(error)], self.context))
+                yield ExecutionResult(data=None, errors=_presentable_errors([_located(error)]))
+            finally:
+                streams_open.dec()
+
+    def _count(self, errors: Sequence[GraphQLError] | None) -> None:
+        _count(self.operation.operation.value, _outcome(errors), self.began)
 
     def _executor(self) -> Executor[Any] | list[GraphQLError]:
         """What executes the operation, or why its variables do not fit."""
@@ -186,6 +223,19 @@ class _Call:
             self.name,
             operation_extensions=self.extensions,
         )
+
+
+def _outcome(errors: Sequence[GraphQLError] | None) -> str:
+    if not errors:
+        return "ok"
+    return "fault" if any((error.extensions or {}).get("code") in _FAULTS for error in errors) else "refused"
+
+
+def _count(operation: str, outcome: str, began: float) -> None:
+    seconds = time.perf_counter() - began
+    _COUNTERS[operation, outcome].inc()
+    _SECONDS[operation].observe(seconds)
+    logger.debug("%s %s in %.1f ms", operation, outcome, 1000 * seconds)
 
 
 async def _event_source(
@@ -230,16 +280,16 @@ def _located(error: Exception) -> GraphQLError:
     return error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
 
 
-def _presentable(result: Any, context: Any) -> ExecutionResult:
-    errors = _presentable_errors(result.errors, context) if result.errors else None
+def _presentable(result: Any) -> ExecutionResult:
+    errors = _presentable_errors(result.errors) if result.errors else None
     return ExecutionResult(data=result.data, errors=errors)
 
 
-def _presentable_errors(errors: Sequence[GraphQLError], context: Any) -> list[GraphQLError]:
-    return [_presentable_error(error, context) for error in errors]
+def _presentable_errors(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
+    return [_presentable_error(error) for error in errors]
 
 
-def _presentable_error(error: GraphQLError, context: Any) -> GraphQLError:
+def _presentable_error(error: GraphQLError) -> GraphQLError:
     """The error as a caller may see it: always with a code, and a fault of ours without its text."""
     if error.extensions and "code" in error.extensions:
         return error
@@ -247,20 +297,15 @@ def _presentable_error(error: GraphQLError, context: Any) -> GraphQLError:
     if isinstance(cause, RequestRefused):
         told = top_level_error(cause)
     elif isinstance(cause, ServiceUnavailable):
-        logger.warning("request %s: %s", _request_id(context), cause, exc_info=cause)
+        logger.warning("a request was not answered: %s", cause, exc_info=cause)
         told = GraphQLError(cause.message, extensions={"code": ErrorCode.SERVICE_UNAVAILABLE})
     elif cause is None or isinstance(cause, GraphQLError):
         # graphql-core's own: a variable or argument that does not fit its type.
         told = GraphQLError(error.message, extensions={"code": ErrorCode.BAD_USER_INPUT})
     else:
-        request_id = _request_id(context)
-        logger.error("request %s met a fault at %s", request_id, error.path, exc_info=cause)
+        logger.error("a request met a fault at %s", error.path, exc_info=cause)
         told = GraphQLError(
             "The server met an unexpected fault.",
-            extensions={"code": ErrorCode.INTERNAL_SERVER_ERROR, "requestId": request_id},
+            extensions={"code": ErrorCode.INTERNAL_SERVER_ERROR, "requestId": log_context.request_id()},
         )
     return GraphQLError(told.message, nodes=error.nodes, path=error.path, extensions=told.extensions)
-
-
-def _request_id(context: Any) -> str:
-    return str(getattr(context, "request_id", ""))

@@ -14,7 +14,9 @@ import strawberry
 from graphql import GraphQLError
 from strawberry import ID, UNSET, argument
 
+from graphql_api import metrics
 from graphql_api.domain.errors import InvalidInput, JobNotFound, RequestRefused
+from graphql_api.domain.events import JobEventKind
 from graphql_api.domain.ids import as_job_id, key_of
 from graphql_api.schema.context import Info
 from graphql_api.schema.cursors import parse_event_cursor
@@ -22,6 +24,8 @@ from graphql_api.schema.errors import ErrorCode, top_level_error
 from graphql_api.schema.inputs import GenerateImageInput, JobFilter, given, job_query
 from graphql_api.schema.types import JobEvent
 from graphql_api.service.watching import Events
+
+_EVENTS_SENT = {kind: metrics.EVENTS_SENT.labels(kind.value.lower()) for kind in JobEventKind}
 
 After = Annotated[str | None, argument(description="Cursor of the last event seen.")]
 
@@ -85,5 +89,6 @@ async def _stream(events: Events) -> AsyncGenerator[JobEvent, None]:
     async with aclosing(events):
         async for event in events:
             yield JobEvent.of(event)
+            _EVENTS_SENT[event.kind].inc()
             # A stream may be idle for hours: it holds on to nothing meanwhile.
             del event

@@ -13,10 +13,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from graphql_api import metrics
 from graphql_api.domain.errors import ServiceUnavailable
 from graphql_api.domain.job import Job, JobStatus, Progress, Tombstone
 from graphql_api.ports import JobMoved, JobProgressed
 from graphql_api.service.bench import Bench
+from graphql_api.service.counting import count_end
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +75,7 @@ class Claim:
                 self.job, self._bench.worker_id, lease_seconds=lease_seconds, progress=self.job.progress
             )
         except ServiceUnavailable as error:
+            metrics.LEASE_RENEWALS_FAILED.inc()
             logger.warning("lease of job %s was not renewed: %s", self.job.id, error, exc_info=error)
             return True
 
@@ -101,6 +104,7 @@ class Claim:
         # Before it is announced: the announcement comes back to this worker too, and must not look like news.
         self.job = saved
         self.is_over = saved.status is not JobStatus.RUNNING
+        count_end(saved)
         await self._bench.broker.publish(JobMoved.of(saved))
         return saved
 

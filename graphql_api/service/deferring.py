@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+from graphql_api import tracing
 from graphql_api.domain.errors import (
     AnswerLost,
     GenerationFailed,
@@ -21,6 +22,7 @@ from graphql_api.ports import Answer, DeferredEndpoint, Invocation, ModelRequest
 from graphql_api.service.batch import Outcome
 from graphql_api.service.bench import MAX_RETRY_SECONDS, Backoff, Bench, to_the_end
 from graphql_api.service.claim import Claim
+from graphql_api.service.counting import count_refusal, counted_invocation
 from graphql_api.service.invoking import HoldUp, Outcomes, invocations_of
 from graphql_api.service.models import RunnableModel
 from graphql_api.service.reporting import Reporter
@@ -77,7 +79,13 @@ class DeferredInvocations:
 
     async def _outcome(self, invocation: Invocation, *, done: int, of: int) -> Outcome:
         try:
-            return await self._answer(invocation, done=done, of=of)
+            with (
+                counted_invocation(
+                    self._runnable.model, sent_ago_seconds=self._age_of(self._record(invocation)), others_go_on=True
+                ),
+                tracing.span("wait for model", invocation_id=invocation.id, model=self._runnable.model.name),
+            ):
+                return await self._answer(invocation, done=done, of=of)
         except GenerationFailed as error:
             # The others were handed over already, and are paid for.
             return error
@@ -91,6 +99,7 @@ class DeferredInvocations:
                 await self._send(invocation)
                 return
             except ModelNotReady as error:
+                count_refusal(self._runnable.model)
                 if await self._note_refusal(invocation):
                     return
                 await hold_up.wait(error, was_sent=bool(self._claim.job.deferred))
@@ -112,7 +121,8 @@ class DeferredInvocations:
 
     async def _submit(self, invocation: Invocation) -> None:
         sent_as = self._record(invocation).sent_as
-        placement = await self._endpoint.submit(replace(invocation, id=sent_as))
+        with tracing.span("hand to model", invocation_id=sent_as, model=self._runnable.model.name):
+            placement = await self._endpoint.submit(replace(invocation, id=sent_as))
         await self._claim.write(
             lambda row: row.with_deferred(
                 (row.deferred_invocation(invocation.id) or self._record(invocation)).located(placement)

@@ -7,12 +7,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+from graphql_api import tracing
 from graphql_api.domain.errors import AnswerLost, GenerationFailed, InvocationTimedOut, ModelNotReady, ModelUnavailable
 from graphql_api.domain.job import JobPhase
 from graphql_api.ports import Answer, Invocation, ModelEndpoint, ModelRequest
 from graphql_api.service.batch import Outcome
 from graphql_api.service.bench import Backoff, Bench
 from graphql_api.service.claim import Claim
+from graphql_api.service.counting import counted_invocation
 from graphql_api.service.models import RunnableModel
 from graphql_api.service.reporting import Reporter
 
@@ -109,7 +111,11 @@ class DirectInvocations:
         while True:
             try:
                 self.is_paid = True
-                return await self._invoke(invocation, done=done, of=of)
+                with (
+                    counted_invocation(self._runnable.model),
+                    tracing.span("invoke model", invocation_id=invocation.id, model=self._runnable.model.name),
+                ):
+                    return await self._invoke(invocation, done=done, of=of)
             except ModelNotReady as error:
                 self.is_paid = had_paid
                 await hold_up.wait(error, was_sent=had_paid)

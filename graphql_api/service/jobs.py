@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
+from graphql_api import tracing
 from graphql_api.domain.errors import JobNotFound, ServiceUnavailable, StyleNotFound, Text2ImageError
 from graphql_api.domain.generation import GenerationRequest, complete
 from graphql_api.domain.ids import CallerId, JobId, new_job_id
@@ -22,6 +24,7 @@ from graphql_api.ports import (
     Submitted,
 )
 from graphql_api.service.clock import Clock, utc_now
+from graphql_api.service.counting import count_end
 from graphql_api.service.estimates import Estimates
 from graphql_api.service.models import ModelRegistry
 
@@ -40,6 +43,7 @@ class JobService:
     models: ModelRegistry
     estimates: Estimates
     max_queued: int | None = None
+    retention_seconds: float | None = None
     clock: Clock = utc_now
 
     async def submit(self, caller_id: CallerId, request: GenerationRequest) -> Submitted:
@@ -49,26 +53,30 @@ class JobService:
         """
         model = self.models.get(request.model_name).model
         style = _style(request.style_name)
-        parameters = complete(request, model, style)
-        job = Job(
-            id=new_job_id(),
-            caller_id=caller_id,
-            model_name=model.name,
-            parameters=parameters,
-            reference=request.reference,
-            created_at=self.clock(),
-            progress=Progress(total_steps=parameters.steps),
-        )
-        key = request.idempotency_key
-        submitted = await self.store.add(
-            job,
-            key=None if key is None else _idempotency_key(key, request, model.name),
-            max_queued=self.max_queued,
-        )
-        if not submitted.is_new:
-            return replace(submitted, job=await self.with_live_progress(submitted.job))
-        await self.announce(submitted.job)
-        return submitted
+        parameters, job_id, created_at = complete(request, model, style), new_job_id(), self.clock()
+        with tracing.span("submit job", job_id=job_id, model=model.name):
+            job = Job(
+                id=job_id,
+                caller_id=caller_id,
+                model_name=model.name,
+                parameters=parameters,
+                reference=request.reference,
+                created_at=created_at,
+                expires_at=self._expiry(created_at),
+                progress=Progress(total_steps=parameters.steps),
+                trace=tracing.traceparent(),
+            )
+            key = request.idempotency_key
+            with tracing.span("add to store"):
+                submitted = await self.store.add(
+                    job,
+                    key=None if key is None else _idempotency_key(key, request, model.name),
+                    max_queued=self.max_queued,
+                )
+            if not submitted.is_new:
+                return replace(submitted, job=await self.with_live_progress(submitted.job))
+            await self.announce(submitted.job)
+            return submitted
 
     async def get(self, caller_id: CallerId, job_id: JobId) -> Job | None:
         """The caller's job with its latest progress, or None."""
@@ -107,19 +115,28 @@ class JobService:
     async def delete(self, caller_id: CallerId, job_id: JobId) -> None:
         """Delete a job with its images; its worker stops. Raises JobNotFound."""
         job = await self.get(caller_id, job_id)
-        tombstone = None if job is None else await self.store.delete(job_id, at=self.clock())
-        if tombstone is None:
+        if job is None or not await self.remove(job):
             raise JobNotFound(path=("id",))
-        await self.broker.publish(
-            JobMoved(job_id=job_id, caller_id=caller_id, revision=tombstone.revision, job=None, is_deleted=True)
-        )
-        await self.purge(job_id)
 
-    async def purge(self, job_id: JobId) -> None:
-        """Delete the files of a deleted job. What fails now is done again by the janitor."""
+    async def remove(self, job: Job) -> bool:
+        """Replace a job by a tombstone, tell its watchers, and delete its files. False when it is gone already."""
+        tombstone = await self.store.delete(job.id, at=self.clock())
+        if tombstone is None:
+            return False
+        await self.broker.publish(
+            JobMoved(job_id=job.id, caller_id=job.caller_id, revision=tombstone.revision, job=None, is_deleted=True)
+        )
+        # The worker of a job that runs may be storing a file right now. The janitor purges those later.
+        await self.purge(job.id, for_good=job.is_final)
+        return True
+
+    async def purge(self, job_id: JobId, *, for_good: bool = True) -> None:
+        """Delete the files of a deleted job; `for_good` when nobody is left who could store another. What fails now is
+        done again by the janitor."""
         try:
             await self.images.delete_job(job_id)
-            await self.store.purged(job_id)
+            if for_good:
+                await self.store.purged(job_id)
         except Text2ImageError as error:
             logger.warning("files of deleted job %s are still there: %s", job_id, error, exc_info=error)
 
@@ -127,6 +144,15 @@ class JobService:
         """Delete what lost workers may have stored for a job that ended without images, and that nobody holds."""
         try:
             await self.images.delete_job(job.id)
+        except ServiceUnavailable as error:
+            logger.warning("files of job %s may be left behind: %s", job.id, error, exc_info=error)
+
+    async def sweep(self, job: Job) -> None:
+        """Delete the files of a job that has ended which it does not name. What fails now is done again later."""
+        try:
+            stored = await self.images.keys_of(job.id)
+            await self.images.delete([key for key in stored if key not in job.file_keys])
+            await self.store.swept(job.id)
         except ServiceUnavailable as error:
             logger.warning("files of job %s may be left behind: %s", job.id, error, exc_info=error)
 
@@ -148,8 +174,12 @@ class JobService:
         return job.with_progress(live.progress) if live is not None and live.attempt == job.attempt else job
 
     async def announce(self, job: Job) -> None:
-        """Tell watchers that a job took its revision."""
+        """Tell watchers that a job took its revision, and count it where that was its end."""
+        count_end(job)
         await self.broker.publish(JobMoved.of(job))
+
+    def _expiry(self, created_at: datetime) -> datetime | None:
+        return None if self.retention_seconds is None else created_at + timedelta(seconds=self.retention_seconds)
 
     def _cancel_outcome(self, job: Job) -> CancelOutcome:
         is_queued = job.status is JobStatus.QUEUED

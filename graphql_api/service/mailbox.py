@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from graphql_api import metrics
 from graphql_api.domain.ids import JobId
 from graphql_api.ports import JobMoved, JobProgressed, Notice, Reread
 
@@ -73,8 +74,11 @@ class Mailbox:
         if self._progress is None:
             self._progress = {}
         # A job keeps its place in the line when a later report replaces an earlier one.
-        if notice.job_id in self._progress or len(self._progress) < MAX_PROGRESS_JOBS:
-            self._progress[notice.job_id] = notice
+        if notice.job_id in self._progress:
+            metrics.PROGRESS_CONFLATED.inc()
+        elif len(self._progress) >= MAX_PROGRESS_JOBS:
+            return
+        self._progress[notice.job_id] = notice
 
     def _put_move(self, notice: JobMoved) -> None:
         if self._progress:
@@ -85,6 +89,7 @@ class Mailbox:
             self._moves = deque()
         self._moves.append(notice)
         if len(self._moves) > MAX_MOVES:
+            metrics.MAILBOX_OVERFLOWS.inc()
             self._lose()
 
     def _lose(self) -> None:

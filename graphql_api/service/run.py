@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from graphql_api import log_context, metrics, tracing
 from graphql_api.domain.errors import GenerationFailed, ImageNotStored, ServiceUnavailable
 from graphql_api.domain.job import Job, StoredImage
 from graphql_api.ports import DeferredEndpoint, JobMoved, Notice, Reread, job_topic
@@ -53,6 +54,12 @@ class Run:
     async def see_through(self) -> None:
         """Work until the row says how the claim ended. When cancelled, give the job back."""
         self._task = asyncio.current_task()
+        job = self.job
+        log_context.bind(job_id=job.id, caller_id=job.caller_id, attempt=job.attempt, model=job.model_name)
+        with tracing.span("run job", parent=job.trace, job_id=job.id, attempt=job.attempt, model=job.model_name):
+            await self._see_through()
+
+    async def _see_through(self) -> None:
         renewing = asyncio.create_task(self._keep_claim())
         try:
             async with self._bench.broker.subscribe(job_topic(self.job.id), self._on_notice):
@@ -99,13 +106,14 @@ class Run:
     async def _store(self, outcomes: Outcomes) -> tuple[tuple[StoredImage, ...], Batch]:
         """Turn the answers into stored images. An image store that is away for a while is waited for: the answers are
         in hand, and were paid for."""
-        batch = await finish_batch(
-            self.job,
-            self.runnable,
-            outcomes,
-            executor=self._bench.executor,
-            embed_parameters=self._bench.options.embed_parameters,
-        )
+        with tracing.span("decode images"):
+            batch = await finish_batch(
+                self.job,
+                self.runnable,
+                outcomes,
+                executor=self._bench.executor,
+                embed_parameters=self._bench.options.embed_parameters,
+            )
         try:
             async with asyncio.timeout(self._bench.options.store_seconds):
                 images = [await self._store_picture(index, batch.pictures[index]) for index in sorted(batch.pictures)]
@@ -117,14 +125,15 @@ class Run:
         key = image_key(self.job.id, index, picture.sha256, picture.format)
         small_key = thumbnail_key(self.job.id, index, picture.sha256)
         self._put_keys += [key, small_key]
-        results = await asyncio.gather(
-            self._put(key, picture.body, picture.format.media_type),
-            self._put(small_key, picture.thumbnail, "image/webp"),
-            return_exceptions=True,
-        )
-        for error in results:
-            if isinstance(error, BaseException):
-                raise error
+        with tracing.span("store image", index=index):
+            results = await asyncio.gather(
+                self._put(key, picture.body, picture.format.media_type),
+                self._put(small_key, picture.thumbnail, "image/webp"),
+                return_exceptions=True,
+            )
+            for error in results:
+                if isinstance(error, BaseException):
+                    raise error
         return StoredImage(
             index=index,
             key=key,
@@ -145,7 +154,8 @@ class Run:
     async def _settle(self, change: Change) -> None:
         """Write how the job ended, if the claim still holds, and tell the watchers."""
         try:
-            saved = await self._claim.write(change)
+            with tracing.span("write end"):
+                saved = await self._claim.write(change)
         except ClaimLost:
             await self._discard_files()
             return
@@ -171,7 +181,7 @@ class Run:
 
     async def _discard_files(self) -> None:
         """Delete the files of this claim, and of earlier ones, that the row does not name. Where somebody else holds
-        the job, that is left to them. Files that cannot be deleted now are left behind."""
+        the job, that is left to them. Files that cannot be deleted now are left to the janitor."""
         if not self._put_keys and not self._may_have_strays:
             return
         try:
@@ -184,8 +194,7 @@ class Run:
         if isinstance(row, Job) and not row.is_final and not self._claim.adopt(row):
             return
         stored = await self._bench.images.keys_of(self.job.id) if self._may_have_strays else self._put_keys
-        images = row.images if isinstance(row, Job) else ()
-        named = {key for image in images for key in (image.key, image.thumbnail_key)}
+        named = row.file_keys if isinstance(row, Job) else frozenset()
         await self._bench.images.delete([key for key in stored if key not in named])
 
     async def _keep_claim(self) -> None:
@@ -215,6 +224,8 @@ class Run:
     def _revoke(self) -> None:
         if self._is_settling:
             return
+        if not self._is_revoked:
+            metrics.CLAIMS_REVOKED.inc()
         self._is_revoked = self._claim.is_over = True
         if self._task is not None:
             self._task.cancel()

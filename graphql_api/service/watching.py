@@ -76,6 +76,11 @@ class WatchService:
         """
         return self._follow_caller(caller_id, after=after, query=query)
 
+    @property
+    def follows_a_job(self) -> bool:
+        """Whether somebody follows a job to its end."""
+        return bool(self._missed.by_job)
+
     async def check_for_missed_notices(self) -> None:
         """Wake the watchers whose rows have moved on without them. To be called every few seconds."""
         await self._missed.check()

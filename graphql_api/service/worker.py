@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
+from graphql_api import metrics
 from graphql_api.domain.errors import ServiceUnavailable
 from graphql_api.domain.job import Job
 from graphql_api.ports import QUEUE_TOPIC, JobMoved
 from graphql_api.service.bench import Bench
-from graphql_api.service.models import ModelRegistry, RunnableModel
+from graphql_api.service.models import RunnableModel
 from graphql_api.service.run import Run
 
 logger = logging.getLogger(__name__)
@@ -18,23 +20,47 @@ logger = logging.getLogger(__name__)
 class Worker:
     """Runs up to `concurrency` jobs of each model at a time."""
 
-    def __init__(self, models: ModelRegistry, bench: Bench) -> None:
-        self._models = models
+    def __init__(self, models: Iterable[RunnableModel], bench: Bench) -> None:
+        self._models = tuple(models)
         self._bench = bench
         self._runs: dict[asyncio.Task[None], Run] = {}
         self._wake = asyncio.Event()
+        self._is_draining = False
+        self._drain_seconds = bench.options.drain_seconds
+        self._drained = asyncio.Event()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job runs here."""
+        return bool(self._runs)
 
     async def run(self) -> None:
         """Claim and run jobs until cancelled; then claim no more, give running jobs `drain_seconds` to end, and give
-        back those that did not."""
-        async with self._bench.broker.subscribe(QUEUE_TOPIC, lambda _: self._wake.set()):
-            try:
-                while True:
-                    self._wake.clear()
-                    await self._claim_what_fits()
-                    await self._wait_for_work()
-            finally:
-                await self._drain()
+        back those that did not. After `drain` there is nothing left to do but to wait for that."""
+        for runnable in self._models:
+            metrics.JOB_SLOTS.labels(runnable.model.name).set(runnable.concurrency)
+        try:
+            async with self._bench.broker.subscribe(QUEUE_TOPIC, lambda _: self._wake.set()):
+                await self._work()
+        finally:
+            self._drained.set()
+        await asyncio.Event().wait()
+
+    async def drain(self, seconds: float) -> None:
+        """Have `run` claim no more, and return when every running job has ended, which they get so many seconds for,
+        or has been given back."""
+        self._is_draining, self._drain_seconds = True, seconds
+        self._wake.set()
+        await self._drained.wait()
+
+    async def _work(self) -> None:
+        try:
+            while not self._is_draining:
+                self._wake.clear()
+                await self._claim_what_fits()
+                await self._wait_for_work()
+        finally:
+            await self._give_up()
 
     async def _claim_what_fits(self) -> None:
         for runnable in self._models:
@@ -59,7 +85,7 @@ class Worker:
         try:
             claimed = await self._bench.store.claim(
                 self._bench.worker_id,
-                model_names=(runnable.model.name,),
+                model_name=runnable.model.name,
                 limit=limit,
                 lease_seconds=self._bench.options.lease_seconds,
                 at=self._bench.clock(),
@@ -76,10 +102,12 @@ class Worker:
         run = Run(job, runnable, self._bench)
         task = asyncio.create_task(run.see_through(), name=f"run of job {job.id}")
         self._runs[task] = run
+        metrics.JOBS_RUNNING.labels(job.model_name).inc()
         task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         run = self._runs.pop(task)
+        metrics.JOBS_RUNNING.labels(run.job.model_name).dec()
         self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             # The lease runs out, and the janitor puts the job back.
@@ -92,7 +120,7 @@ class Worker:
         except TimeoutError:
             return
 
-    async def _drain(self) -> None:
+    async def _give_up(self) -> None:
         """Each run is cancelled once: it is giving its job back then, and must get to the end of that."""
         leaving = [task for task, run in self._runs.items() if run.can_be_left]
         staying = [task for task, run in self._runs.items() if not run.can_be_left]
@@ -100,7 +128,7 @@ class Worker:
             task.cancel()
         late: set[asyncio.Task[None]] = set()
         if staying:
-            _, late = await asyncio.wait(staying, timeout=self._bench.options.drain_seconds)
+            _, late = await asyncio.wait(staying, timeout=self._drain_seconds)
         for task in late:
             task.cancel()
         await asyncio.gather(*leaving, *late, return_exceptions=True)

@@ -119,7 +119,7 @@ async def test_sigterm_gives_running_jobs_back_within_the_time_to_drain(start_se
         async with open_events(api.http, WATCH_ALL) as stream:
             await anext(stream.events())
             code = await asyncio.to_thread(server.terminate)
-    # Open streams and running jobs have a second each; the rest is slack for a machine that is busy.
+    # The stream has the time of the jobs, a second; the rest is slack for a machine that is busy.
     assert time.monotonic() - began < 10
     assert code == 0
     assert "Traceback" not in server.log

@@ -27,9 +27,10 @@ class EventStream:
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
         self.comments = 0
+        self.retry_hints: list[int] = []
 
     async def events(self) -> AsyncIterator[Event]:
-        """Every event, as the HTML standard says to read them; comments are counted."""
+        """Every event, as the HTML standard says to read them; comments are counted, and hints to reconnect kept."""
         kind, data = "message", ""
         async for line in self.response.aiter_lines():
             if not line:
@@ -42,6 +43,8 @@ class EventStream:
                 kind = line.removeprefix("event:").strip()
             elif line.startswith("data:"):
                 data += line.removeprefix("data:").removeprefix(" ")
+            elif line.startswith("retry:"):
+                self.retry_hints.append(int(line.removeprefix("retry:")))
             else:
                 raise AssertionError(f"not a line of an event: {line!r}")
 

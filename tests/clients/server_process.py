@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -35,6 +35,7 @@ class ServerProcess:
         *,
         environment: Mapping[str, str] | None = None,
         prepare: Callable[[], None] | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         self.data_dir = data_dir
         self.settings = {"data_dir": str(data_dir), **settings}
@@ -43,6 +44,7 @@ class ServerProcess:
         self._log_dir = log_dir
         self._starts = 0
         self._prepare = prepare
+        self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -66,13 +68,14 @@ class ServerProcess:
         assert self._process is not None
         return psutil.Process(self._process.pid)
 
-    def start(self) -> ServerProcess:
-        """Start, and wait until it serves."""
+    def start(self, *, on_same_port: bool = False) -> ServerProcess:
+        """Start, and wait until it serves. On the port of the last time, clients that come back find it."""
         assert self._process is None
+        port = self.port if on_same_port else 0
         self._starts += 1
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "graphql_api", "serve", "--port", "0"],
+                [sys.executable, "-m", "graphql_api", "serve", "--port", str(port), *self._arguments],
                 env={**clean_environment(**self.settings), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -95,21 +98,30 @@ class ServerProcess:
         """SIGTERM, and wait; the exit code."""
         return self._end(signal.SIGTERM)
 
-    def stop(self) -> None:
-        """End it, whether it runs or not. It gets no time to drain: what is left is of no interest to anybody."""
-        if self._process is not None:
-            self.kill()
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, and do not wait."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
-    def _end(self, signal_number: int) -> int:
+    def wait(self) -> int:
+        """Wait until it ends; the exit code, negative for a signal that killed it."""
         assert self._process is not None
         process, self._process = self._process, None
-        process.send_signal(signal_number)
         try:
             return process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             raise AssertionError(f"the server did not stop in {STOP_SECONDS} s:\n{self.log}") from None
+
+    def stop(self) -> None:
+        """End it, whether it runs or not. It gets no time to drain: what is left is of no interest to anybody."""
+        if self._process is not None:
+            self.kill()
+
+    def _end(self, number: signal.Signals) -> int:
+        self.send_signal(number)
+        return self.wait()
 
     @property
     def _log_path(self) -> Path:

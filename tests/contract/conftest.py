@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,40 @@ import pytest_asyncio
 
 from graphql_api.adapters.job_store import open_job_store
 from graphql_api.ports import JobStore
+from tests.clients.postgres_server import PostgresServer
 
-JOB_STORES: Mapping[str, Callable[[Path], str]] = {
-    "sqlite": lambda folder: f"sqlite:{folder / 'jobs.db'}",
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A PostgreSQL server for the session."""
+    server = PostgresServer(tmp_path_factory.mktemp("postgres")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """An empty database."""
+    name = f"contract_{secrets.token_hex(8)}"
+    postgres.execute(f"CREATE DATABASE {name}")
+    return postgres.url(name)
+
+
+JOB_STORES: Mapping[str, Callable[[pytest.FixtureRequest, Path], str]] = {
+    "sqlite": lambda request, folder: f"sqlite:{folder / 'jobs.db'}",
+    "postgres": lambda request, folder: str(request.getfixturevalue("postgres_url")),
 }
-"""Name -> the URL of an empty store, given an empty folder."""
+"""Name -> the URL of an empty store."""
 
 
-@pytest_asyncio.fixture(params=JOB_STORES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[JobStore]:
+@pytest.fixture(params=JOB_STORES)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an empty job store of each kind is."""
+    return JOB_STORES[request.param](request, tmp_path)
+
+
+@pytest_asyncio.fixture
+async def store(store_url: str) -> AsyncIterator[JobStore]:
     """An empty job store of each kind."""
-    async with open_job_store(JOB_STORES[request.param](tmp_path)) as opened:
+    async with open_job_store(store_url) as opened:
         yield opened

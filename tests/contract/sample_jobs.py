@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,9 @@ from graphql_api.ports import JobPosition, JobStore
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ALICE = CallerId("alice")
+LATER = NOON + timedelta(hours=1)
 BOB = CallerId("bob")
+CAROL = CallerId("carol")
 
 
 def a_job(
@@ -70,9 +72,14 @@ async def added(store: JobStore, job: Job | None = None) -> Job:
     return (await store.add(a_job() if job is None else job)).job
 
 
+async def claims(store: JobStore, limit: int) -> Sequence[Job]:
+    """Up to `limit` jobs, claimed, in the order of their claims."""
+    return await store.claim("worker-1", model_name="sketch", limit=limit, lease_seconds=60, at=NOON)
+
+
 async def claimed(store: JobStore, *, worker_id: str = "worker-1", lease_seconds: float = 60.0) -> Job:
-    """The oldest queued job, claimed."""
-    (job,) = await store.claim(worker_id, model_names=["sketch"], limit=1, lease_seconds=lease_seconds, at=NOON)
+    """The next queued job, claimed."""
+    (job,) = await store.claim(worker_id, model_name="sketch", limit=1, lease_seconds=lease_seconds, at=NOON)
     return job
 
 

@@ -6,24 +6,27 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graphql_api.domain.errors import IdempotencyConflict, JobFailureCode, ModelFailed, QueueFull
-from graphql_api.domain.ids import CallerId, new_job_id
+from graphql_api.domain.ids import CallerId, JobId, new_job_id
 from graphql_api.domain.job import CancelOutcome, Job, JobPhase, JobStatus, Progress, Tombstone, WithheldImage
-from graphql_api.ports import IdempotencyKey, JobPage, JobPosition, JobQuery, JobStore, PageRequest, Work
+from graphql_api.ports import IdempotencyKey, JobPage, JobPosition, JobQuery, JobStore, PageRequest, QueueDepth, Work
 from tests.contract.sample_jobs import (
     ALICE,
     BOB,
+    CAROL,
+    LATER,
     NOON,
     a_job,
     added,
     an_image,
     claimed,
+    claims,
     in_status,
     live,
     moved,
@@ -298,22 +301,6 @@ async def test_one_of_many_concurrent_deletes_makes_the_tombstone(store: JobStor
     assert sum(result is not None for result in results) == 1
 
 
-async def test_tombstone_is_unpurged_until_it_is_purged(store: JobStore) -> None:
-    first, second = await added(store), await added(store)
-    tombstones = [await store.delete(job.id, at=NOON) for job in (first, second)]
-
-    assert sorted(await store.unpurged(10), key=lambda one: one.revision) == tombstones
-    assert len(await store.unpurged(1)) == 1
-
-    await store.purged(first.id)
-    await store.purged(first.id)
-    await store.purged(new_job_id())
-
-    assert await store.unpurged(10) == tombstones[1:]
-    assert await store.find(first.id) == tombstones[0]
-    assert await store.changes(ALICE, after=0, limit=10) == tombstones
-
-
 # --- changes ---------------------------------------------------------------------------------------------------------
 
 
@@ -385,44 +372,76 @@ async def test_revisions_are_those_of_jobs_and_tombstones_and_leave_out_unknown_
 # --- claim -----------------------------------------------------------------------------------------------------------
 
 
-async def test_claim_takes_the_oldest_job_and_makes_it_run(store: JobStore) -> None:
-    later = await added(store, a_job(seconds=1))
+async def test_claim_takes_the_first_job_and_makes_it_run(store: JobStore) -> None:
     older = await added(store, a_job(seconds=0))
+    later = await added(store, a_job(seconds=1))
     at = NOON + timedelta(minutes=1)
 
-    (job,) = await store.claim("worker-1", model_names=["sketch"], limit=1, lease_seconds=60, at=at)
+    (job,) = await store.claim("worker-1", model_name="sketch", limit=1, lease_seconds=60, at=at)
 
     assert job == replace(older.claimed(at=at), revision=3)
     assert await store.find(older.id) == job
     assert await store.find(later.id) == later
 
 
-async def test_claim_takes_the_oldest_of_several_models_in_order(store: JobStore) -> None:
-    jobs = [
-        await added(store, a_job(model_name=model, seconds=seconds))
-        for seconds, model in ((3, "a"), (1, "b"), (2, "a"), (0, "other"), (4, "b"))
-    ]
+async def test_jobs_of_a_caller_are_claimed_in_the_order_in_which_they_were_added(store: JobStore) -> None:
+    jobs = [await added(store, a_job(seconds=seconds)) for seconds in (3, 1, 2)]
+    await added(store, a_job(model_name="other"))
 
-    claims = await store.claim("worker-1", model_names=["a", "b", "a"], limit=3, lease_seconds=60, at=NOON)
-
-    assert [job.id for job in claims] == [jobs[1].id, jobs[2].id, jobs[0].id]
-    assert live(await store.find(jobs[3].id)).status is JobStatus.QUEUED
+    assert [job.id for job in await claims(store, 5)] == [job.id for job in jobs]
 
 
-async def test_jobs_of_one_instant_are_claimed_in_the_order_of_their_ids(store: JobStore) -> None:
-    jobs = [await added(store) for _ in range(5)]
+async def test_jobs_of_one_batch_are_claimed_in_their_order(store: JobStore) -> None:
+    jobs = [a_job(seconds=-number) for number in range(20)]
+    await asyncio.gather(*(store.add(job) for job in jobs))
 
-    claims = await store.claim("worker-1", model_names=["sketch"], limit=5, lease_seconds=60, at=NOON)
-
-    assert [job.id for job in claims] == sorted(job.id for job in jobs)
+    assert [job.id for job in await claims(store, 50)] == [job.id for job in jobs]
 
 
-async def test_nothing_is_claimed_from_an_empty_queue_or_for_no_model(store: JobStore) -> None:
+async def test_nothing_is_claimed_from_an_empty_queue(store: JobStore) -> None:
     await added(store)
 
-    assert await store.claim("worker-1", model_names=["other"], limit=1, lease_seconds=60, at=NOON) == []
-    assert await store.claim("worker-1", model_names=[], limit=1, lease_seconds=60, at=NOON) == []
-    assert await store.claim("worker-1", model_names=["sketch"], limit=0, lease_seconds=60, at=NOON) == []
+    assert await store.claim("worker-1", model_name="other", limit=1, lease_seconds=60, at=NOON) == []
+    assert await claims(store, 0) == []
+
+
+async def test_caller_with_one_job_does_not_wait_for_all_jobs_of_another(store: JobStore) -> None:
+    await asyncio.gather(*(store.add(a_job()) for _ in range(200)))
+    await claims(store, 3)
+    of_bob = await added(store, a_job(caller_id=BOB, seconds=9))
+
+    assert await store.jobs_ahead(of_bob) <= 1
+    assert of_bob.id in {job.id for job in await claims(store, 2)}
+
+
+async def test_callers_are_served_in_turn_however_they_come(store: JobStore) -> None:
+    await asyncio.gather(*(store.add(a_job()) for _ in range(9)))
+    await asyncio.gather(*(store.add(a_job(caller_id=BOB, seconds=1)) for _ in range(3)))
+    await asyncio.gather(*(store.add(a_job(caller_id=CAROL, seconds=2)) for _ in range(2)))
+
+    served = [job.caller_id for job in await claims(store, 20)]
+
+    assert served == [ALICE, BOB, CAROL, ALICE, BOB, CAROL, ALICE, BOB, *[ALICE] * 6]
+
+
+async def test_caller_who_was_served_often_is_not_made_to_wait_for_it(store: JobStore) -> None:
+    for _ in range(20):
+        await added(store)
+        await claimed(store)
+    await asyncio.gather(*(store.add(a_job(caller_id=BOB)) for _ in range(10)))
+    of_alice = await added(store, a_job(seconds=9))
+
+    assert await store.jobs_ahead(of_alice) <= 1
+
+
+async def test_released_job_keeps_its_turn(store: JobStore) -> None:
+    first, *_ = [await added(store) for _ in range(3)]
+    await added(store, a_job(caller_id=BOB, seconds=-1))
+    (running,) = [job for job in await claims(store, 2) if job.id == first.id]
+
+    await moved(store, running.released())
+
+    assert (await claimed(store)).id == first.id
 
 
 async def test_no_job_is_claimed_twice_by_concurrent_workers(store: JobStore) -> None:
@@ -430,7 +449,7 @@ async def test_no_job_is_claimed_twice_by_concurrent_workers(store: JobStore) ->
 
     claims = await asyncio.gather(
         *(
-            store.claim(f"worker-{number}", model_names=["sketch"], limit=3, lease_seconds=60, at=NOON)
+            store.claim(f"worker-{number}", model_name="sketch", limit=3, lease_seconds=60, at=NOON)
             for number in range(30)
         )
     )
@@ -577,7 +596,7 @@ async def test_lease_that_is_still_lost_is_taken_away(store: JobStore) -> None:
 async def test_lost_leases_are_listed_up_to_the_limit(store: JobStore) -> None:
     for _ in range(3):
         await added(store)
-    await store.claim("worker-1", model_names=["sketch"], limit=3, lease_seconds=0, at=NOON)
+    await store.claim("worker-1", model_name="sketch", limit=3, lease_seconds=0, at=NOON)
 
     assert len(await store.lost_leases(2)) == 2
 
@@ -586,13 +605,26 @@ async def test_lost_leases_are_listed_up_to_the_limit(store: JobStore) -> None:
 
 
 async def test_jobs_ahead_are_those_of_the_model_that_are_claimed_before(store: JobStore) -> None:
-    jobs = [await added(store, a_job(seconds=number // 2)) for number in range(6)]
-    await added(store, a_job(model_name="other", seconds=-1))
+    jobs = [await added(store, a_job(seconds=-number)) for number in range(6)]
+    await added(store, a_job(model_name="other", seconds=-9))
     await claimed(store)
 
-    in_order = sorted(jobs, key=lambda job: (job.created_at, job.id))[1:]
+    assert [await store.jobs_ahead(job) for job in jobs[1:]] == [0, 1, 2, 3, 4]
 
-    assert [await store.jobs_ahead(job) for job in in_order] == [0, 1, 2, 3, 4]
+
+async def test_depths_are_the_queued_jobs_of_each_model_and_the_age_of_the_oldest(store: JobStore) -> None:
+    assert await store.depths() == []
+
+    for seconds in (5, 3, 4):
+        await added(store, a_job(seconds=seconds))
+    other = await added(store, a_job(model_name="other"))
+    await claimed(store)
+
+    depths = sorted(await store.depths(), key=lambda depth: depth.model_name)
+    assert depths == [
+        QueueDepth(model_name="other", jobs=1, oldest_created_at=other.created_at),
+        QueueDepth(model_name="sketch", jobs=2, oldest_created_at=NOON + timedelta(seconds=3)),
+    ]
 
 
 async def test_orphans_are_queued_jobs_of_other_models(store: JobStore) -> None:
@@ -600,14 +632,18 @@ async def test_orphans_are_queued_jobs_of_other_models(store: JobStore) -> None:
     await in_status(store, a_job(model_name="b"), JobStatus.RUNNING)
     await in_status(store, a_job(model_name="e"), JobStatus.SUCCEEDED)
 
-    assert {job.id for job in await store.orphans(["a", "c", "x"], 10)} == {jobs["b"].id, jobs["d"].id}
-    assert {job.id for job in await store.orphans([], 10)} == {job.id for job in jobs.values()}
-    assert len(await store.orphans(["a"], 2)) == 2
-    assert await store.orphans(["a", "b", "c", "d"], 10) == []
+    async def orphans(models: list[str], limit: int = 10, before: datetime = LATER) -> set[JobId]:
+        return {job.id for job in await store.orphans(models, limit, created_before=before)}
+
+    assert await orphans(["a", "c", "x"]) == {jobs["b"].id, jobs["d"].id}
+    assert await orphans([]) == {job.id for job in jobs.values()}
+    assert len(await orphans(["a"], 2)) == 2
+    assert await orphans(["a", "b", "c", "d"]) == set()
+    assert await orphans(["a"], before=NOON) == set()
 
 
 async def test_empty_queue_has_no_orphans(store: JobStore) -> None:
-    assert await store.orphans(["a"], 10) == []
+    assert await store.orphans(["a"], 10, created_before=LATER) == []
 
 
 async def test_recent_work_is_what_succeeded_on_the_model_latest_first(store: JobStore) -> None:

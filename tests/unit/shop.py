@@ -28,7 +28,7 @@ from graphql_api.domain.job import Job, Placement
 from graphql_api.ports import Answer, CompletionNotice, ImageStore, Invocation, JobStore, StepDone
 from graphql_api.service.bench import Bench, WorkerOptions
 from graphql_api.service.estimates import Estimates
-from graphql_api.service.janitor import Janitor
+from graphql_api.service.janitor import Janitor, JanitorOptions
 from graphql_api.service.jobs import JobService
 from graphql_api.service.models import InvocationPolicy, ModelRegistry, RunnableModel
 from graphql_api.service.watching import WatchService
@@ -223,5 +223,6 @@ async def a_shop(
                 clock=clock,
             )
             watching = WatchService(jobs=jobs, store=store, broker=broker, clock=clock)
-            janitor = Janitor(store, jobs, models, clock=clock)
+            janitor_options = JanitorOptions(orphan_seconds=0, stray_seconds=0)
+            janitor = Janitor(store, jobs, models, holder="w", options=janitor_options, clock=clock)
             yield Shop(folder, store, images, jobs, watching, broker, Worker(models, bench), janitor)

@@ -160,7 +160,7 @@ async def test_an_invocation_that_was_handed_over_is_never_handed_over_again(tmp
             async with shop.working():
                 await shop.until(job, lambda found: bool(found.deferred and found.deferred[0].placement))
         for _ in range(3):
-            (row,) = await shop.store.claim("gone", model_names=("sketch",), limit=1, lease_seconds=-1, at=now())
+            (row,) = await shop.store.claim("gone", model_name="sketch", limit=1, lease_seconds=-1, at=now())
             await shop.janitor.tidy()
             assert row.deferred
         async with shop.working():
@@ -181,7 +181,7 @@ async def test_an_answer_that_kills_every_worker_ends_the_job(tmp_path: Path) ->
             job = await submitted(shop)
             await shop.until(job, lambda found: bool(found.deferred))
         for _ in range(MAX_PICKUPS):
-            await shop.store.claim("gone", model_names=("sketch",), limit=1, lease_seconds=-1, at=now())
+            await shop.store.claim("gone", model_name="sketch", limit=1, lease_seconds=-1, at=now())
             await shop.janitor.tidy()
         found = await shop.jobs.get(ALICE, job.id)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -185,7 +185,7 @@ async def test_the_janitor_puts_a_job_back_whose_worker_is_gone_and_fails_it_the
     async with a_shop(tmp_path, ScriptedEndpoint([]), clock=lambda: now) as shop:
         job = (await shop.jobs.submit(ALICE, REQUEST)).job
         for status in (JobStatus.QUEUED, JobStatus.FAILED):
-            await shop.store.claim("gone", model_names=("sketch",), limit=1, lease_seconds=-1, at=now)
+            await shop.store.claim("gone", model_name="sketch", limit=1, lease_seconds=-1, at=now)
             await shop.janitor.tidy()
             found = await shop.jobs.get(ALICE, job.id)
 
@@ -210,12 +210,12 @@ async def test_files_that_a_deletion_left_behind_are_deleted_by_the_janitor(tmp_
     async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())])) as shop:
         async with shop.working():
             job = await shop.end_of((await shop.jobs.submit(ALICE, REQUEST)).job)
-        await shop.store.delete(job.id, at=job.created_at + timedelta(seconds=1))
+        await shop.store.delete(job.id, at=job.created_at)
         assert len(shop.files()) == 2
         await shop.janitor.tidy()
 
         assert shop.files() == []
-        assert await shop.store.unpurged(9) == []
+        assert await shop.store.unpurged(9, deleted_before=datetime.now(UTC)) == []
 
 
 async def test_the_expected_wait_grows_with_the_queue(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ async def test_files_of_a_worker_that_was_killed_before_it_wrote_the_row_are_del
     async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())])) as shop:
         job = (await shop.jobs.submit(ALICE, REQUEST)).job
         (lost,) = await shop.store.claim(
-            "gone", model_names=("sketch",), limit=1, lease_seconds=-1, at=datetime.now(UTC)
+            "gone", model_name="sketch", limit=1, lease_seconds=-1, at=datetime.now(UTC)
         )
         await shop.images.put(f"images/{lost.id}/0-ffffffffffffffff.jpg", b"other bytes", "image/jpeg")
         await shop.janitor.tidy()
@@ -255,7 +255,7 @@ async def test_files_of_a_worker_that_was_killed_before_it_wrote_the_row_are_del
 async def test_files_of_a_killed_worker_are_deleted_with_a_job_that_is_canceled_then(tmp_path: Path) -> None:
     async with a_shop(tmp_path, ScriptedEndpoint([])) as shop:
         job = (await shop.jobs.submit(ALICE, REQUEST)).job
-        await shop.store.claim("gone", model_names=("sketch",), limit=1, lease_seconds=-1, at=datetime.now(UTC))
+        await shop.store.claim("gone", model_name="sketch", limit=1, lease_seconds=-1, at=datetime.now(UTC))
         await shop.images.put(f"images/{job.id}/0-ffffffffffffffff.jpg", b"other bytes", "image/jpeg")
         await shop.janitor.tidy()
         await shop.jobs.cancel(ALICE, job.id)

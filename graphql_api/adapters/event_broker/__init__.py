@@ -10,11 +10,21 @@ from graphql_api.ports import EventBroker
 
 @asynccontextmanager
 async def open_event_broker(url: str) -> AsyncIterator[EventBroker]:
-    """Open the broker that a URL names. Raises ValueError for a scheme that is not known."""
+    """Open the broker that a URL names: `memory:`, or `valkey://[user:password@]host[:port][/db]`, which need not be
+    there yet. Raises ValueError, saying what to write, when the URL names no broker."""
     match url.partition(":")[0]:
         case "memory":
             from graphql_api.adapters.event_broker.memory import MemoryEventBroker
 
             yield MemoryEventBroker()
+        case "valkey" | "valkeys" | "redis" | "rediss":
+            from graphql_api.adapters.event_broker.valkey import open_valkey_event_broker
+            from graphql_api.adapters.event_broker.valkey_url import parse_valkey_url
+
+            async with open_valkey_event_broker(parse_valkey_url(url)) as broker:
+                yield broker
         case scheme:
-            raise ValueError(f"'{scheme}:' is no event broker; known is memory:")
+            raise ValueError(
+                f"'{scheme}:' is no event broker; known are memory:, valkey:// and valkeys:// (with TLS), "
+                "and redis:// and rediss:// in their place."
+            )

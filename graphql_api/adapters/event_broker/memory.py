@@ -60,6 +60,9 @@ class MemoryEventBroker:
         kept = self._previews.get(JobId(key.partition("/")[0]))
         return None if kept is None else kept.get(key)
 
+    async def check(self) -> None:
+        """See EventBroker."""
+
     def _forget_live_state(self, notice: JobMoved) -> None:
         if notice.job is None or notice.job.status is not JobStatus.RUNNING:
             self._progress.pop(notice.job_id, None)

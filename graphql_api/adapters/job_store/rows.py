@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from graphql_api.domain.job import Job, Progress
+from graphql_api.domain.job import Job, JobStatus, Progress
+from graphql_api.ports import QueueDepth, Work
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encode = msgspec.json.Encoder().encode
@@ -39,8 +40,10 @@ class JobColumns(NamedTuple):
     started_at: int | None
     answered_at: int | None
     finished_at: int | None
+    expires_at: int | None
     attempt: int
     work: int
+    unswept: bool
     prompt_folded: str
     data: str
 
@@ -57,8 +60,10 @@ def job_columns(job: Job) -> JobColumns:
         started_at=_maybe_microseconds(job.started_at),
         answered_at=_maybe_microseconds(job.answered_at),
         finished_at=_maybe_microseconds(job.finished_at),
+        expires_at=_maybe_microseconds(job.expires_at),
         attempt=job.attempt,
         work=job.parameters.work,
+        unswept=_may_have_strays(job),
         prompt_folded=job.parameters.prompt.casefold(),
         data=_encode(job).decode(),
     )
@@ -70,6 +75,30 @@ def job_of(data: str, progress: str | None) -> Job:
     return job if progress is None else replace(job, progress=_decode_progress(progress))
 
 
+def job_of_row(data: str, progress: str | None, revision: int, claimed_at: int | None) -> Job:
+    """The job of a row that keeps its revision and its latest claim in columns of their own, beside the job as it was
+    before that claim."""
+    job = _decode_job(data)
+    if claimed_at is not None:
+        job = job.claimed(at=instant(claimed_at))
+    saved = job.progress if progress is None else _decode_progress(progress)
+    return replace(job, revision=revision, progress=saved)
+
+
+def work_of(amount: int, started_at: int, answered_at: int, finished_at: int) -> Work:
+    """How long a job took, from its columns."""
+    return Work(
+        amount=amount,
+        inference_seconds=(answered_at - started_at) / 1_000_000,
+        store_seconds=(finished_at - answered_at) / 1_000_000,
+    )
+
+
+def depth_of(model: str, jobs: int, oldest_created_at: int) -> QueueDepth:
+    """The length of a model's queue, from a row."""
+    return QueueDepth(model_name=model, jobs=jobs, oldest_created_at=instant(oldest_created_at))
+
+
 def progress_column(progress: Progress) -> str:
     """A progress report, as `job_of` takes it."""
     return _encode(progress).decode()
@@ -78,6 +107,12 @@ def progress_column(progress: Progress) -> str:
 def list_column(values: object) -> str:
     """A collection of strings as a JSON array."""
     return _encode(values).decode()
+
+
+def _may_have_strays(job: Job) -> bool:
+    """Whether the job has ended otherwise than with its first claim, so that files may be left behind which it does not
+    name."""
+    return job.is_final and job.attempt > 0 and (job.attempt > 1 or job.status is not JobStatus.SUCCEEDED)
 
 
 def _maybe_microseconds(at: datetime | None) -> int | None:

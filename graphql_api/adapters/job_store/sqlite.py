@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from graphql_api.adapters.job_store.group_commit import GroupCommit
-from graphql_api.adapters.job_store.migrations import migrate
+from graphql_api.adapters.job_store.migrations import migrate_sqlite
 from graphql_api.adapters.job_store.rows import (
+    depth_of,
     instant,
     job_columns,
     job_of,
     list_column,
     microseconds,
     progress_column,
+    work_of,
 )
 from graphql_api.adapters.job_store.sqlite_file import connect, lock
 from graphql_api.adapters.job_store.sqlite_pages import count_of, page_of
@@ -27,7 +29,7 @@ from graphql_api.adapters.sql import load_sql
 from graphql_api.domain.errors import IdempotencyConflict, QueueFull, ServiceUnavailable
 from graphql_api.domain.ids import CallerId, JobId
 from graphql_api.domain.job import Job, JobStatus, Progress, Tombstone
-from graphql_api.ports import IdempotencyKey, JobPage, JobQuery, PageRequest, Submitted, Work
+from graphql_api.ports import IdempotencyKey, JobPage, JobQuery, PageRequest, QueueDepth, Submitted, Work
 
 RETRY_WHEN_FULL_SECONDS = 10.0
 
@@ -66,12 +68,6 @@ class SqliteJobStore:
     async def delete(self, job_id: JobId, *, at: datetime) -> Tombstone | None:
         return await self._writer.run(lambda db: _delete(db, job_id, at))
 
-    async def unpurged(self, limit: int) -> Sequence[Tombstone]:
-        return await self._reader.run(lambda db: _tombstones(db.execute(_SQL["unpurged"], (limit,))))
-
-    async def purged(self, job_id: JobId) -> None:
-        await self._writer.run(lambda db: db.execute(_SQL["mark_purged"], (job_id,)))
-
     async def changes(
         self, caller_id: CallerId, *, after: int, limit: int, active_only: bool = False
     ) -> Sequence[Job | Tombstone]:
@@ -85,11 +81,11 @@ class SqliteJobStore:
         return await self._reader.run(lambda db: dict(db.execute(_SQL["revisions"], {"ids": ids})))
 
     async def claim(
-        self, worker_id: str, *, model_names: Sequence[str], limit: int, lease_seconds: float, at: datetime
+        self, worker_id: str, *, model_name: str, limit: int, lease_seconds: float, at: datetime
     ) -> Sequence[Job]:
         def claim(db: sqlite3.Connection) -> Sequence[Job]:
             lease_until = self._from_now(lease_seconds)
-            queued = _oldest_queued(db, model_names, limit)
+            queued = _jobs(db.execute(_SQL["claim_candidates"], (model_name, limit)))
             return [_lease(db, job.claimed(at=at), worker_id, lease_until) for job in queued]
 
         return await self._writer.run(claim)
@@ -107,16 +103,55 @@ class SqliteJobStore:
         return await self._reader.run(lambda db: _jobs(db.execute(_SQL["lost_leases"], (self._now(), limit))))
 
     async def jobs_ahead(self, job: Job) -> int:
-        place = (job.model_name, microseconds(job.created_at), job.id)
-        return await self._reader.run(lambda db: int(db.execute(_SQL["jobs_ahead"], place).fetchone()[0]))
+        which = (job.model_name, job.id)
+        return await self._reader.run(lambda db: int(db.execute(_SQL["jobs_ahead"], which).fetchone()[0]))
 
-    async def orphans(self, model_names: Sequence[str], limit: int) -> Sequence[Job]:
-        which = (list_column(model_names), limit)
+    async def orphans(self, model_names: Sequence[str], limit: int, *, created_before: datetime) -> Sequence[Job]:
+        which = (microseconds(created_before), list_column(model_names), limit)
         return await self._reader.run(lambda db: _jobs(db.execute(_SQL["orphans"], which)))
 
     async def recent_work(self, model_name: str, limit: int) -> Sequence[Work]:
         which = (model_name, limit)
-        return await self._reader.run(lambda db: [_work(*row) for row in db.execute(_SQL["recent_work"], which)])
+        return await self._reader.run(lambda db: [work_of(*row) for row in db.execute(_SQL["recent_work"], which)])
+
+    async def depths(self) -> Sequence[QueueDepth]:
+        return await self._reader.run(lambda db: [depth_of(*row) for row in db.execute(_SQL["depths"])])
+
+    async def unpurged(self, limit: int, *, deleted_before: datetime) -> Sequence[Tombstone]:
+        which = (microseconds(deleted_before), limit)
+        return await self._reader.run(lambda db: _tombstones(db.execute(_SQL["unpurged"], which)))
+
+    async def purged(self, job_id: JobId) -> None:
+        await self._writer.run(lambda db: db.execute(_SQL["mark_purged"], (job_id,)))
+
+    async def unswept(self, limit: int, *, finished_before: datetime) -> Sequence[Job]:
+        which = (microseconds(finished_before), limit)
+        return await self._reader.run(lambda db: _jobs(db.execute(_SQL["unswept"], which)))
+
+    async def swept(self, job_id: JobId) -> None:
+        await self._writer.run(lambda db: db.execute(_SQL["mark_swept"], (job_id,)))
+
+    async def expired(self, limit: int, *, at: datetime) -> Sequence[Job]:
+        return await self._reader.run(lambda db: _jobs(db.execute(_SQL["expired"], (microseconds(at), limit))))
+
+    async def forget(self, limit: int, *, deleted_before: datetime, key_seconds: float) -> int:
+        def forget(db: sqlite3.Connection) -> int:
+            tombstones = db.execute(_SQL["forget_tombstones"], (microseconds(deleted_before), limit))
+            keys = db.execute(_SQL["forget_keys"], (self._from_now(-key_seconds), limit))
+            return tombstones.rowcount + keys.rowcount
+
+        return await self._writer.run(forget)
+
+    async def hold_duty(self, duty: str, holder: str, *, lease_seconds: float) -> bool:
+        def hold(db: sqlite3.Connection) -> bool:
+            lease_until = self._from_now(lease_seconds)
+            asked = {"duty": duty, "holder": holder, "lease_until": lease_until, "now": self._now()}
+            return db.execute(_SQL["hold_duty"], asked).rowcount == 1
+
+        return await self._writer.run(hold)
+
+    async def check(self) -> None:
+        await self._reader.run(lambda db: db.execute(_SQL["check"]).fetchone())
 
     def _now(self) -> int:
         return microseconds(self._clock())
@@ -163,7 +198,7 @@ def _open(path: Path) -> _Opened:
                 writing=stack.enter_context(closing(connect(real_path))),
                 reading=stack.enter_context(closing(connect(real_path))),
             )
-            migrate(opened.writing)
+            migrate_sqlite(opened.writing)
             opened.writing.execute(_SQL["forget_leases"])
             opened.reading.execute("PRAGMA query_only = ON")
             stack.pop_all()
@@ -181,7 +216,9 @@ def _add(db: sqlite3.Connection, job: Job, key: IdempotencyKey | None, max_queue
         if earlier is not None:
             return Submitted(job=earlier, is_new=False)
     added = replace(job, revision=_take_revision(db, job.caller_id))
-    db.execute(_SQL["insert_job"], job_columns(added))
+    line = {"model": job.model_name, "caller_id": job.caller_id}
+    (turn,) = db.execute(_SQL["next_turn"], line).fetchone()
+    db.execute(_SQL["insert_job"], (*job_columns(added), turn))
     _change_queue_depth(db, None, job.status)
     if key is not None:
         db.execute(_SQL["keep_key"], (job.caller_id, key.key, key.digest, job.id, now))
@@ -288,21 +325,7 @@ def _changes(
     return sorted(changed, key=lambda moved: moved.revision)[:limit]
 
 
-def _oldest_queued(db: sqlite3.Connection, model_names: Sequence[str], limit: int) -> list[Job]:
-    """Model by model, since each has its own stretch of the index; together they would have to be sorted."""
-    jobs = [job for model in set(model_names) for job in _jobs(db.execute(_SQL["claim_candidates"], (model, limit)))]
-    return sorted(jobs, key=lambda job: (job.created_at, job.id))[:limit]
-
-
 def _lease(db: sqlite3.Connection, claimed: Job, worker_id: str, lease_until: int) -> Job:
     job = _move(db, claimed, before=JobStatus.QUEUED)
     db.execute(_SQL["grant_lease"], (worker_id, lease_until, job.id))
     return job
-
-
-def _work(amount: int, started_at: int, answered_at: int, finished_at: int) -> Work:
-    return Work(
-        amount=amount,
-        inference_seconds=(answered_at - started_at) / 1_000_000,
-        store_seconds=(finished_at - answered_at) / 1_000_000,
-    )

