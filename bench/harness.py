@@ -277,20 +277,21 @@ def latency_figures(seconds: Sequence[float]) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a median is held against: `figure` of the product, over that of the baseline where `ratio_to` names one."""
+    """What a median is held against: `figure` of the product, over `ratio_to` of another side where that is named."""
 
     text: str
     figure: str
     limit: float
     at_least: bool = False
     ratio_to: str | None = None
+    against: str = "baseline"
 
     def judge(self, medians: Mapping[str, Mapping[str, float]]) -> dict[str, object]:
         """The value reached and whether it is good enough."""
         try:
             value = medians["product"][self.figure]
             if self.ratio_to is not None:
-                value /= medians["baseline"][self.ratio_to]
+                value /= medians[self.against][self.ratio_to]
         except KeyError:
             return {"target": self.text, "value": None, "met": None}
         met = value >= self.limit if self.at_least else value <= self.limit
@@ -353,7 +354,16 @@ def _cell(value: Mapping[str, float] | None) -> str:
 def machine() -> dict[str, object]:
     """Where this runs."""
     cpu = next((line.partition(":")[2].strip() for line in _cpu_info() if line.startswith("model name")), "")
-    packages = ("strawberry-graphql", "graphql-core", "starlette", "uvicorn", "uvloop", "websockets", "sqlalchemy")
+    packages = (
+        "strawberry-graphql",
+        "graphql-core",
+        "starlette",
+        "uvicorn",
+        "uvloop",
+        "websockets",
+        "sqlalchemy",
+        "asyncpg",
+    )
     return {
         "cpu": f"{os.cpu_count()} x {cpu or platform.machine()}",
         "memory_gb": round(psutil.virtual_memory().total / 2**30),

@@ -178,7 +178,13 @@ class LoopLag:
 @asynccontextmanager
 async def side_door(host: Host, port: int) -> AsyncIterator[None]:
     """Keep the side door of a host open."""
-    orders = SideDoor(host)
+    async with taking_orders(SideDoor(host), port):
+        yield
+
+
+@asynccontextmanager
+async def taking_orders(orders: object, port: int) -> AsyncIterator[None]:
+    """Let the coroutines of an object be called over a socket."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
@@ -192,7 +198,7 @@ async def side_door(host: Host, port: int) -> AsyncIterator[None]:
         server.close()
 
 
-async def _carry_out(orders: SideDoor, line: dict[str, Any]) -> dict[str, Any]:
+async def _carry_out(orders: object, line: dict[str, Any]) -> dict[str, Any]:
     method = getattr(orders, line.pop("order"))
     try:
         return {"result": await method(**line)}

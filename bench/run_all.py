@@ -25,6 +25,11 @@ QUESTIONS = {
     "jpeg_answers_cpu": "What CPU does an image of a JPEG answer cost, without storing it?",
     "production_path": "What does the product add to a bare invocation and a bare put?",
     "jobs_in_flight": "What memory does a job cost while a slow endpoint draws it?",
+    "postgres_acknowledgements": "How many durable mutations a second does one process acknowledge on PostgreSQL?",
+    "fleet_latency": "How long does an event take from a worker's commit to a subscriber of another process?",
+    "claims": "How many jobs a second do workers claim, and does a long queue slow them down?",
+    "job_lists": "How long does a page of a list take in a table of a million jobs?",
+    "idle_watchers": "What does a watcher cost while nothing happens, with PostgreSQL and Valkey?",
 }
 
 

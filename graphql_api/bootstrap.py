@@ -221,8 +221,13 @@ def _worker_options(settings: Settings) -> WorkerOptions:
 
 
 def _janitor_options(settings: Settings) -> JanitorOptions:
-    # Where nobody else can have the store open, nobody else can know more models.
-    return JanitorOptions() if is_shared(settings.database_url) else JanitorOptions(orphan_seconds=0)
+    return JanitorOptions(
+        round_seconds=settings.lease / 3,
+        duty_seconds=settings.lease,
+        # Where nobody else can have the store open, nobody else can know more models.
+        orphan_seconds=30 * settings.lease if is_shared(settings.database_url) else 0,
+        stray_seconds=10 * settings.lease,
+    )
 
 
 def _chosen(models: ModelRegistry, names: Collection[str]) -> Sequence[RunnableModel]:

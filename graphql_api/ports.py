@@ -207,7 +207,6 @@ class JobQueue(Protocol):
         """What the latest jobs that succeeded on a model took, latest first."""
         ...
 
-
     async def depths(self) -> Sequence[QueueDepth]:
         """Of each model that has queued jobs, how many."""
         ...

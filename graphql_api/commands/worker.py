@@ -28,7 +28,7 @@ def work(settings: Settings, *, only_models: Collection[str], host: str, port: i
     configure_logging(settings.log_level, settings.log_format)
     sys.setswitchinterval(SWITCH_SECONDS)
     listener = None if port is None else listen(host, port)
-    config = uvicorn.Config("", loop="uvloop")
+    config = uvicorn.Config("", loop="uvloop", log_config=None)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         return runner.run(_work(settings, only_models, listener))
 

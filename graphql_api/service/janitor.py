@@ -34,7 +34,7 @@ class JanitorOptions:
     round_seconds: float = 10.0
     duty_seconds: float = 30.0
     orphan_seconds: float = 900.0
-    stray_seconds: float = 600.0
+    stray_seconds: float = 300.0
     tombstone_seconds: float = 30 * 86_400.0
 
 

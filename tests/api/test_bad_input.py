@@ -377,7 +377,7 @@ async def test_image_folder_that_cannot_be_written_fails_the_job_and_not_the_ser
 
 async def test_full_disk_fails_the_job_and_not_the_server(start_server: StartServer) -> None:
     def small_files_only() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
 
     server = start_server(prepare=small_files_only)
     async with Api(server.origin) as api:

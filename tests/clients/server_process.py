@@ -27,6 +27,11 @@ def clean_environment(**settings: str) -> dict[str, str]:
 class ServerProcess:
     """`python -m graphql_api serve`, on a port that the system chooses. May be started again on the same folder."""
 
+    program: Sequence[str] = ("graphql_api", "serve", "--port")
+    """The module and its arguments, before the port."""
+    ready = URL
+    """What it says when it serves; the second group is its port."""
+
     def __init__(
         self,
         data_dir: Path,
@@ -75,7 +80,7 @@ class ServerProcess:
         self._starts += 1
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "graphql_api", "serve", "--port", str(port), *self._arguments],
+                [sys.executable, "-m", *self.program, str(port), *self._arguments],
                 env={**clean_environment(**self.settings), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -83,7 +88,7 @@ class ServerProcess:
                 preexec_fn=self._prepare,
             )
         deadline = time.monotonic() + START_SECONDS
-        while (match := URL.search(self.log)) is None:
+        while (match := self.ready.search(self.log)) is None:
             assert self._process.poll() is None, f"the server did not start:\n{self.log}"
             assert time.monotonic() < deadline, f"the server was not ready in {START_SECONDS} s:\n{self.log}"
             time.sleep(0.01)
@@ -126,6 +131,13 @@ class ServerProcess:
     @property
     def _log_path(self) -> Path:
         return self._log_dir / f"server-{self._starts}.log"
+
+
+class WorkerProcess(ServerProcess):
+    """`python -m graphql_api worker`, which answers about its health on a port that the system chooses."""
+
+    program = ("graphql_api", "worker", "--health-port")
+    ready = re.compile(r"^Worker    ready  (http://127\.0\.0\.1:(\d+)/readyz)$", re.MULTILINE)
 
 
 StartServer = Callable[..., ServerProcess]

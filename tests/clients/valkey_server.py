@@ -7,8 +7,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import redis
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 NODE_TIMEOUT_MILLISECONDS = 2000
+SLOTS = 16384
 
 
 def _program() -> Path:
@@ -63,6 +65,7 @@ class ValkeyServer:
                 "cluster-enabled": "yes",
                 "cluster-port": str(self.bus_port),
                 "cluster-node-timeout": str(NODE_TIMEOUT_MILLISECONDS),
+                "repl-diskless-sync-delay": "0",
             }
         arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
         with (self._folder / "valkey.log").open("ab") as log:
@@ -116,7 +119,7 @@ class ValkeyServer:
     def command(self, *command: str | bytes | int) -> Any:
         """The answer to one command."""
         with self.client() as client:
-            return client.execute_command(*command)
+            return client.execute_command(*command)  # type: ignore[no-untyped-call]
 
     def _answers(self) -> bool:
         try:
@@ -132,12 +135,11 @@ class ValkeyServer:
 
 
 class ValkeyCluster:
-    """Three servers that share the slots."""
+    """Servers that share the slots."""
 
-    SLOTS = ((0, 5460), (5461, 10922), (10923, 16383))
-
-    def __init__(self, folder: Path) -> None:
-        self.nodes = [ValkeyServer(folder / f"node-{number}", is_cluster=True) for number in range(len(self.SLOTS))]
+    def __init__(self, folder: Path, *, size: int = 3) -> None:
+        self._folder = folder
+        self.nodes = [ValkeyServer(folder / f"node-{number}", is_cluster=True) for number in range(size)]
 
     @property
     def url(self) -> str:
@@ -146,9 +148,10 @@ class ValkeyCluster:
 
     def start(self) -> ValkeyCluster:
         """Start the nodes, make them a cluster, and wait until all of them think so."""
-        for node, (first, last) in zip(self.nodes, self.SLOTS, strict=True):
+        bounds = [SLOTS * number // len(self.nodes) for number in range(len(self.nodes) + 1)]
+        for node, (first, end) in zip(self.nodes, pairwise(bounds), strict=True):
             node.start()
-            node.command("CLUSTER", "ADDSLOTSRANGE", first, last)
+            node.command("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
         for number, node in enumerate(self.nodes):
             node.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node in self.nodes[1:]:
@@ -156,12 +159,22 @@ class ValkeyCluster:
         self.wait_until_whole()
         return self
 
+    def add_replica(self, of: ValkeyServer) -> ValkeyServer:
+        """Start one more node, which takes over when another one dies, and wait until it is ready to."""
+        replica = ValkeyServer(self._folder / f"node-{len(self.nodes)}", is_cluster=True).start()
+        self.nodes.append(replica)
+        self.nodes[0].command("CLUSTER", "MEET", "127.0.0.1", replica.port, replica.bus_port)
+        primary_id = of.command("CLUSTER", "MYID")
+        self._wait(lambda: primary_id in replica.command("CLUSTER", "NODES"))
+        replica.command("CLUSTER", "REPLICATE", primary_id)
+        self._wait(lambda: replica.command("INFO", "replication")["master_link_status"] == "up")
+        # The others must have heard of it, since they elect it.
+        self._wait(lambda: all(node.command("CLUSTER", "REPLICAS", primary_id) for node in self.nodes))
+        return replica
+
     def wait_until_whole(self) -> None:
         """Wait until every node sees every slot."""
-        deadline = time.monotonic() + START_SECONDS
-        while not all(self._is_whole(node) for node in self.nodes):
-            assert time.monotonic() < deadline, "\n".join(node.log for node in self.nodes)
-            time.sleep(0.05)
+        self._wait(lambda: all(self._is_whole(node) for node in self.nodes) and self._is_agreed())
 
     def stop(self) -> None:
         """End all nodes."""
@@ -185,13 +198,26 @@ class ValkeyCluster:
         for node in (to, source):
             node.command("CLUSTER", "SETSLOT", slot, "NODE", to_id)
 
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, "\n".join(node.log for node in self.nodes)
+            time.sleep(0.05)
+
     def _slot(self, key: str) -> int:
         return int(self.nodes[0].command("CLUSTER", "KEYSLOT", key))
+
+    def _is_agreed(self) -> bool:
+        maps = [
+            sorted((first, last, port) for first, last, (_, port, *_), *_ in node.command("CLUSTER", "SLOTS"))
+            for node in self.nodes
+        ]
+        return all(each == maps[0] for each in maps)
 
     def _is_whole(self, node: ValkeyServer) -> bool:
         return (
             b"cluster_state:ok" in node.command("CLUSTER", "INFO")
-            and sum(last + 1 - first for first, last, *_ in node.command("CLUSTER", "SLOTS")) == 16384
+            and sum(last + 1 - first for first, last, *_ in node.command("CLUSTER", "SLOTS")) == SLOTS
             and all(b"connected" in line for line in node.command("CLUSTER", "NODES").splitlines())
         )
 

@@ -217,6 +217,18 @@ async def test_every_subscriber_of_a_topic_hears_until_it_leaves(broker: EventBr
         assert leaves == [first]
 
 
+async def test_leaving_a_topic_troubles_no_other(broker: EventBroker, other: EventBroker) -> None:
+    job = running()
+    notices: list[Notice] = []
+    moves = [JobMoved.of(replace(job, revision=revision)) for revision in range(2, 22)]
+    async with broker.subscribe(job_topic(job.id), notices.append):
+        for number, move in enumerate(moves, start=1):
+            async with broker.subscribe(job_topic(new_job_id()), lambda _: None):
+                pass
+            await other.publish(move)
+            await heard(notices, *moves[:number])
+
+
 async def test_topic_that_was_left_can_be_entered_again_at_once(broker: EventBroker, other: EventBroker) -> None:
     job = running()
     for revision in range(2, 60):

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import uvloop
+from redis.asyncio.connection import Connection
 
 from graphql_api.adapters.event_broker import open_event_broker, valkey_listener, valkey_outbox
 from graphql_api.adapters.event_broker.notice_codec import encode_notice
+from graphql_api.adapters.event_broker.valkey_link import Command, send
 from graphql_api.domain.errors import ServiceUnavailable
 from graphql_api.domain.ids import CallerId, JobId, new_job_id
 from graphql_api.domain.job import Job, JobPhase, Progress
@@ -204,18 +208,33 @@ async def test_silence_is_noticed_by_who_only_listens(server: ValkeyServer, brok
         await watcher.reread()
 
 
-async def test_process_that_stood_still_itself_does_not_take_that_for_silence(
-    broker: EventBroker, other: EventBroker, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_process_that_stood_still_itself_does_not_take_that_for_silence(
+    server: ValkeyServer, monkeypatch: pytest.MonkeyPatch, new_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     monkeypatch.setattr(valkey_listener, "ANSWER_SECONDS", 0.05)
     monkeypatch.setattr(valkey_listener, "PING_SECONDS", 0.01)
     watcher = Watcher(running())
-    async with broker.subscribe(watcher.topic, watcher.deliver):
-        await watcher.hears(other)
-        for _ in range(20):
+    pauses = 0
+
+    async def send_and_stand_still(connection: Connection, commands: list[Command]) -> None:
+        nonlocal pauses
+        await send(connection, commands)
+        if watcher.notices:
             _stand_still(0.1)
-            await asyncio.sleep(0.02)
-        await watcher.hears(other)
+            pauses += 1
+
+    monkeypatch.setattr(valkey_listener, "send", send_and_stand_still)
+
+    async def stand_still_often() -> None:
+        async with open_event_broker(server.url) as broker, broker.subscribe(watcher.topic, watcher.deliver):
+            await watcher.hears(broker)
+            await eventually(lambda: pauses > 20)
+            await watcher.hears(broker)
+
+    # Loops differ in what comes first after a pause, timers or the network.
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(stand_still_often())
     assert Reread() not in watcher.notices
 
 
@@ -254,7 +273,7 @@ async def test_subscriber_that_is_too_slow_for_the_server_reads_again(
         # This thread is the one that would have to read.
         with server.client() as client:
             for _ in range(2000):
-                client.execute_command("SPUBLISH", _channel(watcher.topic), body)
+                client.execute_command("SPUBLISH", _channel(watcher.topic), body)  # type: ignore[no-untyped-call]
         server.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 32mb 8mb 60")
 
         await watcher.reread()
@@ -400,6 +419,21 @@ async def test_user_who_may_not_use_the_channels_is_said(
     assert "Traceback" not in caplog.text
 
 
+async def test_server_that_takes_no_writes_any_more_is_left_for_the_one_that_does(
+    server: ValkeyServer, broker: EventBroker, other: EventBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    # As after a failover, when the name in the URL is about to lead to another server.
+    watcher = Watcher(running())
+    async with broker.subscribe(watcher.topic, watcher.deliver):
+        server.command("REPLICAOF", "127.0.0.1", "1")
+        await other.publish(progressed(watcher.job))
+        await eventually(lambda: "read only replica" in caplog.text)
+        server.command("REPLICAOF", "NO", "ONE")
+
+        await eventually(lambda: progressed(watcher.job) in watcher.notices)
+        assert await other.latest_progress(watcher.job.id) == progressed(watcher.job)
+
+
 async def test_cluster_that_the_server_is_not_is_said(server: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
     async with open_event_broker(f"{server.url}?cluster=true") as broker:
         with pytest.raises(ServiceUnavailable):
@@ -422,6 +456,7 @@ async def test_cluster_that_the_server_is_not_is_said(server: ValkeyServer, capl
         b'{"kind":"moved","job_id":"a","caller_id":"b","revision":"many"}',
         b'{"kind":"moved","job_id":"a","caller_id":"b","revision":3,"job":{"id":"a","status":"PAUSED"}}',
         b"[" * 100_000,
+        b'{"kind":"lost","later":' + b"[" * 100_000,
     ],
 )
 async def test_what_cannot_be_understood_is_read(server: ValkeyServer, broker: EventBroker, body: bytes) -> None:
@@ -557,6 +592,19 @@ async def test_ten_thousand_topics_are_entered_and_left_with_few_commands(
     await eventually(lambda: [*_topics(broker)] == ["text2image:everyone"])
 
 
+async def test_everybody_is_told_once_to_read_again(server: ValkeyServer, broker: EventBroker) -> None:
+    watchers = [Watcher(running()) for _ in range(100)]
+    async with AsyncExitStack() as stack:
+        for watcher in watchers:
+            await stack.enter_async_context(broker.subscribe(watcher.topic, watcher.deliver))
+        server.command("CLIENT", "KILL", "TYPE", "pubsub")
+
+        await eventually(lambda: all(watcher.notices for watcher in watchers))
+        await eventually(lambda: broker._topics._timer is None)  # type: ignore[attr-defined]
+    # Twice, where the topic of everyone came back a moment before its own.
+    assert all(len(watcher.notices) <= 2 for watcher in watchers)
+
+
 async def test_many_are_not_told_all_at_once_to_read_again(server: ValkeyServer, broker: EventBroker) -> None:
     turns: Counter[int] = Counter()
     turn = 0
@@ -571,9 +619,7 @@ async def test_many_are_not_told_all_at_once_to_read_again(server: ValkeyServer,
         await asyncio.gather(
             *(
                 stack.enter_async_context(
-                    broker.subscribe(
-                        f"job:{secrets.token_hex(8)}", lambda notice, number=number: deliver(number, notice)
-                    )  # type: ignore[misc]
+                    broker.subscribe(f"job:{secrets.token_hex(8)}", functools.partial(deliver, number))
                 )
                 for number in range(2000)
             )
@@ -586,9 +632,9 @@ async def test_many_are_not_told_all_at_once_to_read_again(server: ValkeyServer,
             return len(told) == 2000
 
         await eventually(all_told)
-    # A turn lasts 20 ms, and a second has 50 of them.
-    assert max(turns.values()) < 500
-    assert len(turns) > 10
+    # A turn lasts 20 ms at least.
+    assert max(turns.values()) < 1000
+    assert len(turns) > 3
 
 
 # --- what is kept ----------------------------------------------------------------------------------------------------
@@ -689,7 +735,7 @@ def _topics(broker: EventBroker) -> Iterator[str]:
 
 def _calls(server: ValkeyServer, command: str) -> int:
     with server.client() as client:
-        return int(client.info("commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))  # type: ignore[union-attr]
+        return int(client.info("commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))
 
 
 def _stand_still(seconds: float) -> None:

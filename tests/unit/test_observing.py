@@ -275,6 +275,20 @@ async def test_a_canceled_job_is_counted_by_whoever_cancels_it(tmp_path: Path) -
     assert (float(finished), float(queued)) == (1, 1)
 
 
+async def test_a_run_that_is_broken_off_is_counted(tmp_path: Path) -> None:
+    revoked = Growth("text2image_claims_revoked_total")
+    left = Growth("text2image_invocations_total", model="sketch", outcome="left")
+    endpoint = ScriptedEndpoint([asyncio.Event()])
+    async with a_shop(tmp_path, endpoint) as shop, shop.working():
+        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        await eventually(lambda: endpoint.invocations)
+        await shop.jobs.cancel(ALICE, job.id)
+        await eventually(lambda: endpoint.stopped)
+        await eventually(lambda: value_of("text2image_jobs_running", model="sketch") == 0)
+
+    assert (float(revoked), float(left)) == (1, 1)
+
+
 async def test_an_invocation_that_did_not_run_costs_nothing(tmp_path: Path) -> None:
     refused = Growth("text2image_invocations_total", model="sketch", outcome="not_ready")
     seconds = Growth("text2image_inference_seconds_total", model="sketch")

@@ -149,9 +149,7 @@ async def test_a_job_that_is_being_drawn_is_canceled_as_detached(tmp_path: Path)
 async def test_a_queued_job_that_a_lost_worker_had_sent_is_canceled_as_detached(tmp_path: Path) -> None:
     async with a_shop(tmp_path, TurnsEndpoint(GOOD)) as shop:
         job = await submitted(shop)
-        (claimed,) = await shop.store.claim(
-            "gone", model_name="sketch", limit=1, lease_seconds=1, at=datetime.now(UTC)
-        )
+        (claimed,) = await shop.store.claim("gone", model_name="sketch", limit=1, lease_seconds=1, at=datetime.now(UTC))
         await shop.store.update(claimed.lost(max_losses=3, at=datetime.now(UTC)))
 
         assert (await shop.jobs.cancel(ALICE, job.id)).cancel_outcome is CancelOutcome.DETACHED

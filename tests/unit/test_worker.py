@@ -240,9 +240,7 @@ async def test_files_of_a_worker_that_was_killed_before_it_wrote_the_row_are_del
 ) -> None:
     async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())])) as shop:
         job = (await shop.jobs.submit(ALICE, REQUEST)).job
-        (lost,) = await shop.store.claim(
-            "gone", model_name="sketch", limit=1, lease_seconds=-1, at=datetime.now(UTC)
-        )
+        (lost,) = await shop.store.claim("gone", model_name="sketch", limit=1, lease_seconds=-1, at=datetime.now(UTC))
         await shop.images.put(f"images/{lost.id}/0-ffffffffffffffff.jpg", b"other bytes", "image/jpeg")
         await shop.janitor.tidy()
         async with shop.working():

@@ -52,7 +52,7 @@ def decode_notice(encoded: bytes) -> Notice:
     """The notice, or a Reread when another version of the program wrote what this one cannot understand."""
     try:
         decoded = _decode(encoded)
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return Reread()
     match decoded:
         case _Moved(job_id, caller_id, revision, job, is_deleted):

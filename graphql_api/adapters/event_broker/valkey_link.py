@@ -128,16 +128,19 @@ async def send(connection: Connection, commands: Iterable[Command]) -> None:
 
 
 class Link(ABC):
-    """A connection that is made again whenever it is lost, with growing pauses, by a task that survives every error."""
+    """A connection that is made again whenever it is lost, with growing pauses, by a task that survives every error.
+
+    `on_doubt` is called when what is known of a cluster may have changed, with the node that said so, if one did.
+    """
 
     def __init__(
-        self, url: ValkeyUrl, node: Node, *, condition: Condition, on_lost: Callable[[], None] = lambda: None
+        self, url: ValkeyUrl, node: Node, *, condition: Condition, on_doubt: Callable[[Node | None], None]
     ) -> None:
         self.node = node
         self.up = asyncio.Event()
         self.url = url
         self._condition = condition
-        self._on_lost = on_lost
+        self._on_doubt = on_doubt
         self._was_up = False
         self._task: asyncio.Task[None] | None = None
 
@@ -172,7 +175,7 @@ class Link(ABC):
                 if not isinstance(cause, (RedisError, OSError)):
                     logger.exception("a connection to the event broker met an unexpected fault")
                 self._condition.lost(self.node, self, cause)
-                self._on_lost()
+                self._on_doubt(None)
             failures = 0 if loop.time() - began > CONNECT_SECONDS + STABLE_SECONDS else failures + 1
             pause = min(FIRST_PAUSE_SECONDS * 2 ** min(failures, 10), LONGEST_PAUSE_SECONDS)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))

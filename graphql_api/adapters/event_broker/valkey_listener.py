@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from redis.asyncio.connection import Connection
-from redis.exceptions import ResponseError
+from redis.exceptions import ClusterCrossSlotError, MovedError, PubSubError, ResponseError
 
 from graphql_api.adapters.event_broker.notice_codec import decode_notice
 from graphql_api.adapters.event_broker.valkey_link import (
@@ -33,9 +33,15 @@ class Listener(Link):
     not believe in silence: a PING that is not answered means that the connection is lost."""
 
     def __init__(
-        self, url: ValkeyUrl, node: Node, *, topics: Topics, condition: Condition, on_lost: Callable[[], None]
+        self,
+        url: ValkeyUrl,
+        node: Node,
+        *,
+        topics: Topics,
+        condition: Condition,
+        on_doubt: Callable[[Node | None], None],
     ) -> None:
-        super().__init__(url, node, condition=condition, on_lost=on_lost)
+        super().__init__(url, node, condition=condition, on_doubt=on_doubt)
         self._topics = topics
         self._mine: dict[int, dict[Topic, None]] = {}
         self._touched: dict[Topic, None] = {}
@@ -132,7 +138,9 @@ class Listener(Link):
         if topic.outstanding:
             topic.outstanding -= 1
         elif is_end:
-            # Not asked for: the slot of the channel has moved to another node.
+            if not self.url.is_cluster:
+                raise PubSubError("it ended a subscription by itself")
+            # The slot of the channel has moved to another node, if only for a moment.
             self._lose_slot(topic.slot)
             return
         if topic.is_live:
@@ -145,19 +153,15 @@ class Listener(Link):
         """The channels of a slot are published by another node, which is found out now."""
         for topic in tuple(self._mine.get(slot, ())):
             topic.cut_off()
-        self._on_lost()
+        self._on_doubt(self.node)
 
     def _moved_slot(self, error: ResponseError) -> int:
         """The slot that is not here, if that is what the error says; raises what it says otherwise."""
-        match str(error).split():
-            case ["MOVED", slot, *_] if self.url.is_cluster and slot.isdigit():
-                return int(slot)
-            case ["MOVED", *_]:
-                raise WrongMode("it is a node of a cluster; add ?cluster=true to the URL") from error
-            case _ if "CROSSSLOT" in str(error) or "same slot" in str(error):
-                raise WrongMode("it is a node of a cluster; add ?cluster=true to the URL") from error
-            case _:
-                raise error
+        if isinstance(error, (MovedError, ClusterCrossSlotError)) and not self.url.is_cluster:
+            raise WrongMode("it is a node of a cluster; add ?cluster=true to the URL") from error
+        if isinstance(error, MovedError):
+            return error.slot_id
+        raise error
 
     # --- what is told ------------------------------------------------------------------------------------------------
 

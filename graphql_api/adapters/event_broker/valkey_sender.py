@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from redis.asyncio.connection import Connection
-from redis.exceptions import ReadOnlyError, ResponseError
+from redis.exceptions import AskError, ClusterDownError, MovedError, ReadOnlyError, ResponseError, TryAgainError
 
 from graphql_api.adapters.event_broker.valkey_link import (
     ANSWER_SECONDS,
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 MAX_QUESTIONS = 1000
 MAX_REFUSALS = 20
 RETRY_SECONDS = 0.1
-_ELSEWHERE = ("MOVED", "CLUSTERDOWN", "MASTERDOWN")
-"""The beginnings of errors that say: not here, or not now."""
+_ELSEWHERE = (AskError, ClusterDownError, TryAgainError)
+"""What says: not here, or not now. MOVED is an ASK to redis-py."""
 
 
 @dataclass(slots=True, eq=False)
@@ -49,15 +49,16 @@ class Sender(Link):
         *,
         condition: Condition,
         on_dropped: Callable[[Parcel], None],
-        on_lost: Callable[[], None],
+        on_doubt: Callable[[Node | None], None],
     ) -> None:
-        super().__init__(url, node, condition=condition, on_lost=on_lost)
+        super().__init__(url, node, condition=condition, on_doubt=on_doubt)
         self._outbox = Outbox(on_dropped)
         self._on_dropped = on_dropped
         self._questions: list[_Question] = []
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._is_sending = False
         self._refusals: set[str] = set()
 
     def put(self, parcel: Parcel) -> None:
@@ -67,8 +68,16 @@ class Sender(Link):
         self._wake.set()
 
     def take_all(self) -> list[Parcel]:
-        """Hand over everything that waits."""
-        return self._outbox.take_all()
+        """Hand over everything that waits and is not on its way."""
+        parcels = self._outbox.take_all()
+        if not self._is_sending:
+            self._idle.set()
+        return parcels
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits."""
+        return self._idle.is_set()
 
     async def ask(self, command: Command, *, within: float) -> object:
         """The answer to a command; None when there is none in time, or when the server is away. It counts as asked
@@ -120,6 +129,7 @@ class Sender(Link):
         commands += [question.command for question in questions]
         if not commands:
             return False
+        self._is_sending = True
         done = 0
         again: list[Parcel] = []
         try:
@@ -130,8 +140,12 @@ class Sender(Link):
                         again.append(parcel)
                     done += 1
                 for question in questions:
-                    _answer(question, await _read(connection))
+                    answer = await _read(connection)
+                    if isinstance(answer, _ELSEWHERE):
+                        self._on_doubt(self.node)
+                    _answer(question, answer)
         finally:
+            self._is_sending = False
             self._outbox.put_back([*again, *parcels[done:]])
             for question in questions:
                 _answer(question, None)
@@ -144,10 +158,10 @@ class Sender(Link):
             if isinstance(reply, ReadOnlyError):
                 # A primary no more. Its name may lead to another server by now.
                 raise reply
-            if isinstance(reply, ResponseError) and str(reply).startswith(_ELSEWHERE):
-                if not self.url.is_cluster:
-                    raise WrongMode("it is a node of a cluster; add ?cluster=true to the URL")
-                self._on_lost()
+            if isinstance(reply, MovedError) and not self.url.is_cluster:
+                raise WrongMode("it is a node of a cluster; add ?cluster=true to the URL")
+            if isinstance(reply, _ELSEWHERE):
+                self._on_doubt(self.node)
                 # What is kept besides notices is worth no second sending.
                 return not parcel.is_notice
             if isinstance(reply, ResponseError):
@@ -157,6 +171,7 @@ class Sender(Link):
     def _refused(self, parcel: Parcel, error: ResponseError) -> None:
         if parcel.is_notice:
             self._on_dropped(parcel)
+        # The code of an error that redis-py has no class for is the first word of its text.
         kind = f"{type(error).__name__} {str(error).partition(' ')[0]}"
         if kind not in self._refusals and len(self._refusals) < MAX_REFUSALS:
             self._refusals.add(kind)

@@ -74,6 +74,7 @@ class Shards:
         self._by_slot = [first] * (REDIS_CLUSTER_HASH_SLOTS if url.is_cluster else 1)
         self._is_mapped = asyncio.Event()
         self._map_is_doubtful = asyncio.Event()
+        self._informant: Node | None = None
         self._mapping: asyncio.Task[None] | None = None
         self._stopping: set[asyncio.Task[None]] = set()
 
@@ -117,8 +118,10 @@ class Shards:
 
     async def flushed(self) -> None:
         """Return when nothing waits to be sent."""
-        for sender in {shard.sender for shard in self._by_slot}:
-            await sender.flushed()
+        # What waits may move from one to another meanwhile.
+        while busy := [shard.sender for shard in set(self._by_slot) if not shard.sender.is_idle]:
+            for sender in busy:
+                await sender.flushed()
 
     def _new_topic(self, channel: bytes) -> Topic:
         slot = self.slot_of(channel)
@@ -135,14 +138,15 @@ class Shards:
                 node,
                 condition=self._condition,
                 on_dropped=self._on_dropped,
-                on_lost=self._doubt_map,
+                on_doubt=self._doubt_map,
             ),
-            Listener(self._url, node, topics=self.topics, condition=self._condition, on_lost=self._doubt_map),
+            Listener(self._url, node, topics=self.topics, condition=self._condition, on_doubt=self._doubt_map),
         )
 
     # --- the map of a cluster ----------------------------------------------------------------------------------------
 
-    def _doubt_map(self) -> None:
+    def _doubt_map(self, informant: Node | None) -> None:
+        self._informant = informant or self._informant
         self._map_is_doubtful.set()
 
     async def _follow_slots(self) -> None:
@@ -168,9 +172,13 @@ class Shards:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
 
     async def _read_map(self) -> SlotMap:
-        """What any of the nodes says; raises the last error when none does."""
+        """What a node says; raises the last error when none answers. First is the one that knows of a change: the others
+        may not have heard of it."""
         nodes = [*self._by_node]
         random.shuffle(nodes)
+        if self._informant is not None:
+            nodes.insert(0, self._informant)
+            self._informant = None
         # The address in the URL may lead to a node that is new.
         nodes.append(self._url.node)
         failure: Exception = OSError("there is no node")

@@ -158,10 +158,8 @@ class Topics:
         due = max(REREADS_AT_ONCE, math.ceil(len(self._rereads) / max(1, self._ticks_left)))
         self._ticks_left -= 1
         for topic in list(self._rereads)[:due]:
-            # Whoever was told before may have made the next one leave.
-            if topic in self._rereads:
-                del self._rereads[topic]
-                topic.deliver(Reread())
+            self._rereads.pop(topic, None)
+            topic.deliver(Reread())
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(TICK_SECONDS, self._tick) if self._rereads else None
 

@@ -94,9 +94,9 @@ class PostgresPool:
             try:
                 connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
                 break
-            except NOT_NOW:
+            except NOT_NOW as error:
                 if self._pool.is_closing() or asyncio.get_running_loop().time() >= deadline:
-                    raise
+                    raise ServiceUnavailable from error
                 await asyncio.sleep(_PAUSE_SECONDS * random.uniform(0.5, 1.0))
         try:
             yield connection

@@ -188,7 +188,7 @@ class _Opened(NamedTuple):
 
 
 def _open(path: Path) -> _Opened:
-    """Lock the file, bring its schema up to date and take back every lease: whoever held one is gone."""
+    """Lock the file, bring its schema up to date and take back every lease and duty: whoever held one is gone."""
     try:
         with ExitStack() as stack:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -200,6 +200,7 @@ def _open(path: Path) -> _Opened:
             )
             migrate_sqlite(opened.writing)
             opened.writing.execute(_SQL["forget_leases"])
+            opened.writing.execute(_SQL["forget_duties"])
             opened.reading.execute("PRAGMA query_only = ON")
             stack.pop_all()
             return opened

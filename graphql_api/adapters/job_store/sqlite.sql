@@ -6,6 +6,9 @@
 -- Whoever held them was the process that had the store before.
 UPDATE jobs SET lease_until = 0 WHERE status = 'RUNNING';
 
+-- name: forget_duties
+DELETE FROM duties;
+
 -- name: admission
 -- What decides whether a job is added: how long the queue is, and what the idempotency key stands for.
 SELECT queue_depth.jobs, idempotency.digest, idempotency.job_id, idempotency.used_at
