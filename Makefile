@@ -33,6 +33,10 @@ format: $(VENV)/.ready-to-develop ## Format the sources, and fix what the linter
 schema: $(VENV)/.ready-to-run ## Write schema.graphql
 	@$(BIN)/text2image schema > schema.graphql
 
+.PHONY: chaos
+chaos: $(VENV)/.ready-to-develop ## Random faults against a fleet of processes, for ten minutes; CHAOS_ARGS="--minutes 2 --seed 7"
+	@$(BIN)/python -m tests.cluster.chaos $(CHAOS_ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.ready-to-develop ## Run all benchmarks, and print what docs/benchmarks.md is made from
 	@$(BIN)/python -m bench.run_all

@@ -165,6 +165,10 @@ class JobChanges(Protocol):
         """The caller's latest revision; 0 before the first job."""
         ...
 
+    async def caller_revisions(self, caller_ids: Sequence[CallerId]) -> Mapping[CallerId, int]:
+        """The latest revision of each of these callers; those without a job may be left out."""
+        ...
+
     async def revisions(self, job_ids: Sequence[JobId]) -> Mapping[JobId, int]:
         """The latest revision of each of these jobs or of its tombstone; unknown ones are left out."""
         ...

@@ -89,7 +89,11 @@ class Claim:
             saved = await self._insist(partial(self._bench.store.update, change(self.job)))
             if saved is not None:
                 return await self._announced(saved)
-            if not await self.look():
+            row = await self._insist(lambda: self._bench.store.find(self.job.id))
+            if not self.adopt(row):
+                if isinstance(row, Job):
+                    # It may be a write of ours, whose outcome was lost with the connection.
+                    await self._bench.broker.publish(JobMoved.of(row))
                 raise ClaimLost
 
     async def write_at_once(self, change: Change) -> None:

@@ -7,7 +7,7 @@ the two is seen at least once, and shown once.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -283,15 +283,20 @@ class MissedNotices:
         self._behind = behind
 
     async def _latest_revisions(self) -> AsyncIterator[tuple[Mailbox, int]]:
-        job_ids = list(self.by_job)
-        for start in range(0, len(job_ids), REVISIONS_AT_A_TIME):
-            found = await self._store.revisions(job_ids[start : start + REVISIONS_AT_A_TIME])
-            for job_id, revision in found.items():
-                for mailbox in tuple(self.by_job.get(job_id, ())):
-                    yield mailbox, revision
-        for caller_id in list(self.by_caller):
-            revision = await self._store.caller_revision(caller_id)
-            for mailbox in tuple(self.by_caller.get(caller_id, ())):
+        async for found in _revisions_of(self.by_job, self._store.revisions):
+            yield found
+        async for found in _revisions_of(self.by_caller, self._store.caller_revisions):
+            yield found
+
+
+async def _revisions_of(
+    watchers: Watchers[_Key], read: Callable[[Sequence[_Key]], Awaitable[Mapping[_Key, int]]]
+) -> AsyncIterator[tuple[Mailbox, int]]:
+    """Each mailbox with the latest revision of what it watches, read in few pieces."""
+    keys = list(watchers)
+    for start in range(0, len(keys), REVISIONS_AT_A_TIME):
+        for key, revision in (await read(keys[start : start + REVISIONS_AT_A_TIME])).items():
+            for mailbox in tuple(watchers.get(key, ())):
                 yield mailbox, revision
 
 

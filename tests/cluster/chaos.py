@@ -20,10 +20,6 @@ from tests.cluster.fleet import MAX_ATTEMPTS, Fleet, open_fleet
 
 JOBS_AT_A_TIME = 40
 MOST_UNFINISHED = 200
-MOST_WORKER_LOSSES = 1
-"""Faults in a row that may cost a job an attempt: more than that, and jobs fail as they should."""
-
-COSTS_AN_ATTEMPT = frozenset({"kill_worker", "terminate_worker", "stop_worker_past_its_lease"})
 
 
 async def chaos(fleet: Fleet, *, minutes: float, seed: int) -> None:

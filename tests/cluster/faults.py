@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from tests.clients.server_process import ServerProcess
 from tests.clients.waiting import eventually
-from tests.cluster.fleet import LEASE_SECONDS, Fleet
+from tests.cluster.fleet import SLOTS, Fleet
 
 Fault = Callable[[Fleet, int], Awaitable[None]]
 """Given a fleet, and which of two processes it befalls."""
@@ -62,9 +62,11 @@ async def crash_postgres(fleet: Fleet, which: int) -> None:
 async def stop_worker_past_its_lease(fleet: Fleet, which: int) -> None:
     """A worker stands still until others have its jobs, and then goes on with them: both finish the same jobs."""
     worker = fleet.workers[which]
+    running = "SELECT 1 FROM (SELECT count(*) AS jobs FROM jobs WHERE status = 'RUNNING') AS running WHERE jobs > "
+    # More than one worker can run: so this one has some of them.
+    await eventually(lambda: fleet.rows(f"{running} {SLOTS}"))
     worker.send_signal(signal.SIGSTOP)
     try:
-        await asyncio.sleep(LEASE_SECONDS)
         await eventually(lambda: fleet.rows("SELECT 1 FROM jobs WHERE attempt > 1 AND status = 'RUNNING' LIMIT 1"))
     finally:
         worker.send_signal(signal.SIGCONT)

@@ -38,6 +38,8 @@ endpoint = "sagemaker-async:later?inputs=s3://{BUCKET}/inputs&unheard_seconds=30
 concurrency = 12
 """
 MODEL_NAMES = ("sd", "steps", "later")
+SLOTS = 6 + 6 + 12
+"""Jobs that a worker runs at a time."""
 
 
 class Replica(ServerProcess):

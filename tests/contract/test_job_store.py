@@ -102,6 +102,14 @@ async def test_revisions_become_visible_in_order(store: JobStore) -> None:
     await adding
 
 
+async def test_revisions_of_many_callers_are_read_at_once(store: JobStore) -> None:
+    for caller in (ALICE, BOB, ALICE):
+        await added(store, a_job(caller_id=caller))
+
+    assert await store.caller_revisions([ALICE, BOB, CAROL]) == {ALICE: 2, BOB: 1}
+    assert await store.caller_revisions([]) == {}
+
+
 # --- idempotency keys ------------------------------------------------------------------------------------------------
 
 

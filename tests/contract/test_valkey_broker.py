@@ -431,7 +431,7 @@ async def test_server_that_takes_no_writes_any_more_is_left_for_the_one_that_doe
         server.command("REPLICAOF", "NO", "ONE")
 
         await eventually(lambda: progressed(watcher.job) in watcher.notices)
-        assert await other.latest_progress(watcher.job.id) == progressed(watcher.job)
+        assert await eventually(lambda: other.latest_progress(watcher.job.id)) == progressed(watcher.job)
 
 
 async def test_cluster_that_the_server_is_not_is_said(server: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:

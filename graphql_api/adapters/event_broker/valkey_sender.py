@@ -20,7 +20,7 @@ from graphql_api.adapters.event_broker.valkey_link import (
     WrongMode,
     send,
 )
-from graphql_api.adapters.event_broker.valkey_outbox import Outbox, Parcel
+from graphql_api.adapters.event_broker.valkey_outbox import Outbox, Parcel, Rank
 from graphql_api.adapters.event_broker.valkey_url import Node, ValkeyUrl
 
 logger = logging.getLogger(__name__)
@@ -162,8 +162,8 @@ class Sender(Link):
                 raise WrongMode("it is a node of a cluster; add ?cluster=true to the URL")
             if isinstance(reply, _ELSEWHERE):
                 self._on_doubt(self.node)
-                # What is kept besides notices is worth no second sending.
-                return not parcel.is_notice
+                # What is kept while a job runs is worth no second sending.
+                return not (parcel.is_notice or parcel.rank is Rank.LOSS)
             if isinstance(reply, ResponseError):
                 self._refused(parcel, reply)
         return True

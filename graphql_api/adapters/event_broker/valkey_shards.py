@@ -172,8 +172,8 @@ class Shards:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
 
     async def _read_map(self) -> SlotMap:
-        """What a node says; raises the last error when none answers. First is the one that knows of a change: the others
-        may not have heard of it."""
+        """What a node says; raises the last error when none answers. The one that knows of a change is asked first: the
+        others may not have heard of it."""
         nodes = [*self._by_node]
         random.shuffle(nodes)
         if self._informant is not None:

@@ -93,6 +93,9 @@ class PostgresJobStore:
         rows = await self._pool.read("caller_revision", caller_id)
         return int(rows[0]["revision"]) if rows else 0
 
+    async def caller_revisions(self, caller_ids: Sequence[CallerId]) -> Mapping[CallerId, int]:
+        return {row["caller_id"]: row["revision"] for row in await self._pool.read("caller_revisions", caller_ids)}
+
     async def revisions(self, job_ids: Sequence[JobId]) -> Mapping[JobId, int]:
         return {row["id"]: row["revision"] for row in await self._pool.read("revisions", job_ids)}
 

@@ -219,6 +219,9 @@ LIMIT $3;
 -- name: caller_revision
 SELECT revision FROM callers WHERE caller_id = $1;
 
+-- name: caller_revisions
+SELECT caller_id, revision FROM callers WHERE caller_id = ANY($1);
+
 -- name: revisions
 SELECT id, revision FROM jobs WHERE id = ANY($1)
 UNION ALL

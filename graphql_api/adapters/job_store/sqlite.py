@@ -76,6 +76,10 @@ class SqliteJobStore:
     async def caller_revision(self, caller_id: CallerId) -> int:
         return await self._reader.run(lambda db: _caller_revision(db, caller_id))
 
+    async def caller_revisions(self, caller_ids: Sequence[CallerId]) -> Mapping[CallerId, int]:
+        ids = list_column(caller_ids)
+        return await self._reader.run(lambda db: dict(db.execute(_SQL["caller_revisions"], (ids,))))
+
     async def revisions(self, job_ids: Sequence[JobId]) -> Mapping[JobId, int]:
         ids = list_column(job_ids)
         return await self._reader.run(lambda db: dict(db.execute(_SQL["revisions"], {"ids": ids})))

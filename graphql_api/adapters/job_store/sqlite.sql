@@ -136,6 +136,9 @@ WHERE caller_id = ? AND revision > ?
 ORDER BY revision
 LIMIT ?;
 
+-- name: caller_revisions
+SELECT caller_id, revision FROM callers WHERE caller_id IN (SELECT value FROM json_each(?));
+
 -- name: revisions
 SELECT id, revision FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))
 UNION ALL
