@@ -27,8 +27,10 @@ class Settings(BaseSettings):
     )
     events: str = Field(
         default="memory:",
-        description="Event broker: `memory:` within one process, or `valkey://[<user>:<password>@]<host>[:<port>]`. "
-        "`valkeys://` is with TLS, `?cluster=true` for cluster mode; `redis://` and `rediss://` work too.",
+        description="Event broker: `memory:` within one process, or "
+        "`valkey://[<user>:<password>@]<host>[:<port>][/<db>]`; `redis://` works too. `valkeys://` is with TLS "
+        "(`?ca=<PEM file>` for a private authority). `?cluster=true` for cluster mode, such as ElastiCache Serverless; "
+        "`?prefix=<name>` where several installations share a server.",
     )
     images: str = Field(
         default="", description="Image store, `file:<path>` or `s3:<bucket>`. Empty: a folder in the data folder."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -140,15 +141,21 @@ async def _job_store(settings: Settings) -> str:
     from graphql_api.adapters.job_store.sqlite_file import StoreInUse
 
     try:
-        async with open_job_store(settings.database_url):
-            return settings.database_url
+        async with open_job_store(settings.database_url) as store:
+            await store.check()
+            return _without_password(settings.database_url)
     except StoreInUse:
         return f"{settings.database_url}, in use by a server that runs"
 
 
 async def _event_broker(settings: Settings) -> str:
-    async with open_event_broker(settings.events):
-        return settings.events
+    async with open_event_broker(settings.events) as broker:
+        await broker.check()
+        return _without_password(settings.events)
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//([^:@/]*):[^@]*@", r"//\1:***@", url)
 
 
 async def _credentials(aws: Aws) -> str:

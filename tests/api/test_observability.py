@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.clients.graphql_events import open_events
 from tests.clients.graphql_http import Api
 from tests.clients.graphql_socket import Socket, open_socket
+from tests.clients.otlp_collector import Collector
 from tests.clients.server_process import ServerProcess, StartServer, clean_environment
 from tests.clients.waiting import eventually
 
@@ -224,55 +222,11 @@ def lines_of(server: ServerProcess) -> list[dict[str, Any]]:
 # --- traces ----------------------------------------------------------------------------------------------------------
 
 
-class Collector:
-    """An OpenTelemetry collector that keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.requests: list[ExportTraceServiceRequest] = []
-        requests = self.requests
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                requests.append(ExportTraceServiceRequest.FromString(body))
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    @property
-    def spans(self) -> list[Any]:
-        return [
-            span
-            for request in self.requests
-            for resource in request.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        ]
-
-    @property
-    def resources(self) -> list[dict[str, str]]:
-        return [
-            {each.key: each.value.string_value for each in resource.resource.attributes}
-            for request in self.requests
-            for resource in request.resource_spans
-        ]
-
-
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     made = Collector()
-    thread = threading.Thread(target=made.server.serve_forever, daemon=True)
-    thread.start()
     yield made
-    made.server.shutdown()
-    made.server.server_close()
-    thread.join()
+    made.close()
 
 
 async def test_a_trace_leads_from_the_clients_request_to_the_stored_image(

@@ -134,6 +134,7 @@ BROKEN: list[tuple[dict[str, str], str, str]] = [
     ({"models": "/dev/null"}, "models", "docs/models.md"),
     ({"database": "sqlite:/dev/null/jobs"}, "job store", "exists"),
     ({"events": "pigeons:"}, "event broker", "setting"),
+    ({"events": "valkey://reader:hush-hush@127.0.0.1:1"}, "event broker", "exists"),
 ]
 
 
@@ -147,6 +148,7 @@ def test_what_is_broken_is_named_with_what_to_do_and_the_rest_is_tried(
     assert code == 1
     assert found[check]["state"] == "failed", found
     assert told in found[check]["remedy"], found
+    assert "hush-hush" not in str(found)
     assert len(found) >= 5
     assert "not a key" not in json.dumps(found)
 

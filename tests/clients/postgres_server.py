@@ -98,6 +98,11 @@ class PostgresServer:
         """It goes on."""
         self._signal_all(signal.SIGCONT)
 
+    def resume_if_paused(self) -> None:
+        """It goes on, if it runs at all."""
+        if self._process is not None:
+            self.resume()
+
     def execute(self, statement: str, database: str = "postgres") -> str:
         """Run a statement and return what psql prints of it, without decoration."""
         return subprocess.run(

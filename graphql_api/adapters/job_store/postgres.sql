@@ -337,6 +337,9 @@ WITH forgotten AS (
 )
 SELECT count(*) FROM forgotten;
 
+-- name: check
+SELECT 1;
+
 -- name: hold_duty
 INSERT INTO duties AS held (duty, holder, lease_until)
 VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))

@@ -71,11 +71,14 @@ class PostgresPool:
 
     async def check(self) -> None:
         """Raises ServiceUnavailable when the server does not answer soon."""
-        try:
-            async with asyncio.timeout(CHECK_SECONDS), self._pool.acquire() as connection:
-                await connection.execute("SELECT 1")
-        except NOT_NOW as error:
-            raise ServiceUnavailable from error
+        asking = asyncio.create_task(self.write("check"))
+        done, _ = await asyncio.wait([asking], timeout=CHECK_SECONDS)
+        if not done:
+            # Not waited for: asyncpg asks the server, which does not answer, to cancel the statement first.
+            asking.add_done_callback(_take_note)
+            asking.cancel()
+            raise ServiceUnavailable
+        await asking
 
     async def _fetch(self, name: str, arguments: tuple[Any, ...]) -> list[asyncpg.Record]:
         async with self._connection() as connection:
@@ -149,6 +152,11 @@ async def _connected(url: str, connections: int) -> asyncpg.Pool[asyncpg.Record]
                 logger.warning("PostgreSQL does not answer, waiting for it: %s", error)
                 is_waiting = True
         await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _take_note(asking: asyncio.Task[list[asyncpg.Record]]) -> None:
+    if not asking.cancelled():
+        asking.exception()
 
 
 async def _leave_as_it_is(connection: object) -> None:
