@@ -88,7 +88,11 @@ def main() -> None:
     opening: list[asyncio.Task[None]] = []
 
     def create_app(
-        settings: Settings, *, with_worker: bool, on_ready: Callable[[Services], None] | None = None
+        settings: Settings,
+        *,
+        with_worker: bool,
+        identify: product.Identify,
+        on_ready: Callable[[Services], None] | None = None,
     ) -> Starlette:
         def open_door(services: Services) -> None:
             if on_ready is not None:
@@ -96,7 +100,7 @@ def main() -> None:
             door = doors.enter_async_context(side_door(ProductHost(services), asked.control))
             opening.append(asyncio.get_running_loop().create_task(door))
 
-        return product.create_app(settings, with_worker=with_worker, on_ready=open_door)
+        return product.create_app(settings, with_worker=with_worker, identify=identify, on_ready=open_door)
 
     setattr(serving, "create_app", create_app)  # noqa: B010 - the one seam that keeps server options and GC the product's
     with_worker = os.environ.get("BENCH_WORKER") == "on"
