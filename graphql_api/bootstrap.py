@@ -221,13 +221,14 @@ def _worker_options(settings: Settings) -> WorkerOptions:
 
 
 def _janitor_options(settings: Settings) -> JanitorOptions:
-    return JanitorOptions(
+    options = JanitorOptions(
         round_seconds=settings.lease / 3,
         duty_seconds=settings.lease,
-        # Where nobody else can have the store open, nobody else can know more models.
-        orphan_seconds=30 * settings.lease if is_shared(settings.database_url) else 0,
+        settle_seconds=settings.lease,
         stray_seconds=10 * settings.lease,
     )
+    # Where nobody else can have the store open, nobody else can hold a lease or know more models.
+    return options if is_shared(settings.database_url) else replace(options, settle_seconds=0, orphan_seconds=0)
 
 
 def _chosen(models: ModelRegistry, names: Collection[str]) -> Sequence[RunnableModel]:

@@ -155,7 +155,7 @@ async def _event_broker(settings: Settings) -> str:
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"//([^:@/]*):[^@]*@", r"//\1:***@", url)
+    return re.sub(r"//.*@", "//***@", url.partition("?")[0])
 
 
 async def _credentials(aws: Aws) -> str:

@@ -13,7 +13,7 @@ import uvicorn
 
 from graphql_api.app import health_app
 from graphql_api.bootstrap import Services, check_shared, open_services
-from graphql_api.commands.serve import SIGNALS, SWITCH_SECONDS, calm_the_collector, listen
+from graphql_api.commands.serve import CLOSING_SECONDS, SIGNALS, SWITCH_SECONDS, calm_the_collector, listen
 from graphql_api.settings import Settings
 from graphql_api.telemetry import configure_logging
 
@@ -72,7 +72,14 @@ async def _health(services: Services, listener: socket.socket | None) -> AsyncIt
         yield
         return
     server = _HealthServer(
-        uvicorn.Config(health_app(services), lifespan="off", log_config=None, access_log=False, server_header=False)
+        uvicorn.Config(
+            health_app(services),
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=CLOSING_SECONDS,
+        )
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:

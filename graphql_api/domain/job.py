@@ -254,6 +254,12 @@ class Job:
         return self.status.is_final
 
     @property
+    def may_have_strays(self) -> bool:
+        """Whether it has ended otherwise than with its first claim, so that somebody who has lost it may have left, or
+        may still be storing, files that it does not name."""
+        return self.is_final and self.attempt > 0 and (self.attempt > 1 or self.status is not JobStatus.SUCCEEDED)
+
+    @property
     def file_keys(self) -> frozenset[str]:
         """The keys of all its files in the image store."""
         return frozenset(key for image in self.images for key in (image.key, image.thumbnail_key))
@@ -279,9 +285,9 @@ class Job:
         """The running job, about to be sent to its endpoint. Written before it is sent."""
         return replace(self, is_held_up=False, progress=replace(self.progress, phase=JobPhase.GENERATING))
 
-    def with_loss(self) -> Job:
-        """One more invocation may have been paid for and gave nothing."""
-        return replace(self, losses=self.losses + 1)
+    def with_losses(self, losses: int) -> Job:
+        """At least so many invocations may have been paid for and gave nothing."""
+        return replace(self, losses=max(self.losses, losses))
 
     def deferred_invocation(self, invocation_id: str) -> DeferredInvocation | None:
         """The record of a deferred invocation, or None when it was never handed over."""
@@ -310,7 +316,7 @@ class Job:
         if self.deferred:
             job = replace(self, pickups=self.pickups + 1)
             return job.failed(WorkerLost(), at=at) if job.pickups >= MAX_PICKUPS else job.released()
-        job = self.with_loss()
+        job = self.with_losses(self.losses + 1)
         return job.failed(WorkerLost(), at=at) if job.losses >= max_losses else job.released()
 
     def succeeded(

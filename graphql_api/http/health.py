@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-CHECK_SECONDS = 2.0
+CHECK_SECONDS = 5.0
 """How long a part may take to answer."""
 CHECKS_ARE_FRESH_SECONDS = 1.0
 DEPTHS_ARE_FRESH_SECONDS = 2.0

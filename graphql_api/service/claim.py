@@ -67,8 +67,8 @@ class Claim:
             )
         )
 
-    async def renew(self) -> bool:
-        """Extend the lease and save the progress. False when the claim is over; a store that is away is met again."""
+    async def renew(self) -> bool | None:
+        """Extend the lease and save the progress. False when the claim is over, None when the store is away."""
         lease_seconds = self._bench.options.lease_seconds
         try:
             return await self._bench.store.renew(
@@ -76,8 +76,8 @@ class Claim:
             )
         except ServiceUnavailable as error:
             metrics.LEASE_RENEWALS_FAILED.inc()
-            logger.warning("lease of job %s was not renewed: %s", self.job.id, error, exc_info=error)
-            return True
+            logger.warning("lease of job %s was not renewed: %s", self.job.id, error)
+            return None
 
     async def look(self) -> bool:
         """Read the row. False when the claim is over."""

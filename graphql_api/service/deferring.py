@@ -205,7 +205,8 @@ class DeferredInvocations:
             raise AnswerLost("Nobody knows what became of the request to the model.")
         logger.warning("invocation %s is sent again: nothing was heard of it", invocation.id)
         again = self._record(invocation).sent_again(at=self._bench.clock())
-        await self._claim.write(lambda row: row.with_loss().with_deferred(again))
+        losses = self._claim.job.losses + 1
+        await self._claim.write(lambda row: row.with_losses(losses).with_deferred(again))
         await Backoff(self._bench.options.retry_seconds, most_seconds=MAX_RETRY_SECONDS).pause()
         await self._hand_over(invocation)
 

@@ -103,7 +103,8 @@ class DirectInvocations:
             return
         if not self._runnable.policy.allows_another(self._claim.job):
             raise AnswerLost("The model was moved while it had the request.")
-        await self._claim.write(lambda row: replace(row.with_loss(), deferred=()))
+        losses = self._claim.job.losses + 1
+        await self._claim.write(lambda row: replace(row.with_losses(losses), deferred=()))
 
     async def _answer(self, invocation: Invocation, *, done: int, of: int) -> Answer:
         hold_up = HoldUp(self._runnable, self._bench, self._reporter)
@@ -152,4 +153,5 @@ class DirectInvocations:
         if not (policy.pays_again and error.retryable and policy.allows_another(self._claim.job)):
             raise error
         logger.warning("invocation %s is sent again, as the model's policy says: %s", invocation.id, error)
-        await self._claim.write(lambda row: row.with_loss())
+        losses = self._claim.job.losses + 1
+        await self._claim.write(lambda row: row.with_losses(losses))

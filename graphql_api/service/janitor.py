@@ -26,6 +26,8 @@ DUTY = "janitor"
 class JanitorOptions:
     """When something is due. All times are in seconds.
 
+    `settle_seconds` is how long the store must have answered without a gap before a lease counts as lost: while it was
+    away nobody could renew one.
     `orphan_seconds` is how long a job may wait for a model that this process does not know: during an upgrade others
     may know more. `stray_seconds` is how long after the end of a job somebody who has lost it may still be storing a
     file.
@@ -33,7 +35,8 @@ class JanitorOptions:
 
     round_seconds: float = 10.0
     duty_seconds: float = 30.0
-    orphan_seconds: float = 900.0
+    settle_seconds: float = 0.0
+    orphan_seconds: float = 21_600.0
     stray_seconds: float = 300.0
     tombstone_seconds: float = 30 * 86_400.0
 
@@ -58,6 +61,8 @@ class Janitor:
         self._holder = holder
         self._options = options
         self._clock = clock
+        self._answered_since: float | None = None
+        self._answered_at = 0.0
 
     async def run(self) -> None:
         """Rounds until cancelled; then let another janitor take over at once."""
@@ -74,14 +79,28 @@ class Janitor:
         """One round, unless another process is at it."""
         try:
             if await self._holds_duty():
-                await self._requeue_lost()
+                if self._store_has_settled():
+                    await self._requeue_lost()
                 await self._fail_orphans()
-                await self._delete_files()
-                await self._delete_expired()
                 await self._forget()
-        except ServiceUnavailable as error:
+                # Last, and not for long: leases must not wait for an image store that hangs.
+                async with asyncio.timeout(self._options.duty_seconds / 2):
+                    await self._delete_files()
+                    await self._delete_expired()
+        except Exception as error:
+            # Also a row that this version of the program cannot read must not end every process in turn.
             metrics.JANITOR_FAILURES.inc()
+            if isinstance(error, ServiceUnavailable):
+                self._answered_since = None
             logger.warning("the janitor could not finish its round: %s", error, exc_info=error)
+
+    def _store_has_settled(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        was_away = now - self._answered_at > 2 * self._options.round_seconds + self._options.duty_seconds / 2
+        if self._answered_since is None or was_away:
+            self._answered_since = now
+        self._answered_at = now
+        return now - self._answered_since >= self._options.settle_seconds
 
     async def _holds_duty(self) -> bool:
         return await self._store.hold_duty(DUTY, self._holder, lease_seconds=self._options.duty_seconds)

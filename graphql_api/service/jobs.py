@@ -126,8 +126,8 @@ class JobService:
         await self.broker.publish(
             JobMoved(job_id=job.id, caller_id=job.caller_id, revision=tombstone.revision, job=None, is_deleted=True)
         )
-        # The worker of a job that runs may be storing a file right now. The janitor purges those later.
-        await self.purge(job.id, for_good=job.is_final)
+        # Its worker, or one that has lost it, may be storing a file right now. The janitor purges those later.
+        await self.purge(job.id, for_good=not job.attempt or (job.is_final and not job.may_have_strays))
         return True
 
     async def purge(self, job_id: JobId, *, for_good: bool = True) -> None:

@@ -25,6 +25,8 @@ from graphql_api.service.reporting import Reporter
 
 logger = logging.getLogger(__name__)
 
+RENEW_AGAIN_SECONDS = 1.0
+
 
 class Run:
     """One claim of one job, from the claim to its end."""
@@ -198,17 +200,21 @@ class Run:
         await self._bench.images.delete([key for key in stored if key not in named])
 
     async def _keep_claim(self) -> None:
-        """Renew the lease, and look at the row when it may have moved unseen."""
+        """Renew the lease, and look at the row when it may have moved unseen. However often that is, renewals are not
+        put off by it; one that failed is made again soon."""
+        loop, interval = asyncio.get_running_loop(), self._bench.options.lease_seconds / 3
+        due = loop.time() + interval
         while True:
             try:
-                async with asyncio.timeout(self._bench.options.lease_seconds / 3):
+                async with asyncio.timeout_at(due):
                     await self._must_look.wait()
             except TimeoutError:
                 holds = await self._claim.renew()
+                due = loop.time() + (min(RENEW_AGAIN_SECONDS, interval / 4) if holds is None else interval)
             else:
                 self._must_look.clear()
                 holds = await self._claim.look()
-            if not holds:
+            if holds is False:
                 self._revoke()
                 return
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from graphql_api.domain.errors import JobNotFound, ServiceUnavailable
+from graphql_api.domain.errors import JobNotFound
 from graphql_api.domain.events import JobEvent, JobEventKind
 from graphql_api.domain.ids import CallerId, JobId
 from graphql_api.domain.job import Job, JobStatus, Tombstone
@@ -275,7 +275,7 @@ class MissedNotices:
             async for mailbox, revision in self._latest_revisions():
                 if revision > mailbox.seen_revision:
                     behind[mailbox] = mailbox.seen_revision
-        except ServiceUnavailable as error:
+        except Exception as error:
             logger.warning("watchers were not checked: %s", error, exc_info=error)
         for mailbox, seen_revision in behind.items():
             if self._behind.get(mailbox) == seen_revision:

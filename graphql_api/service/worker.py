@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterable
 
 from graphql_api import metrics
-from graphql_api.domain.errors import ServiceUnavailable
 from graphql_api.domain.job import Job
 from graphql_api.ports import QUEUE_TOPIC, JobMoved
 from graphql_api.service.bench import Bench
@@ -28,11 +27,6 @@ class Worker:
         self._is_draining = False
         self._drain_seconds = bench.options.drain_seconds
         self._drained = asyncio.Event()
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a job runs here."""
-        return bool(self._runs)
 
     async def run(self) -> None:
         """Claim and run jobs until cancelled; then claim no more, give running jobs `drain_seconds` to end, and give
@@ -90,7 +84,8 @@ class Worker:
                 lease_seconds=self._bench.options.lease_seconds,
                 at=self._bench.clock(),
             )
-        except ServiceUnavailable as error:
+        except Exception as error:
+            # Whatever it is, the jobs that run here go on; what was claimed after all is lost with its lease.
             logger.warning("no job was claimed: %s", error, exc_info=error)
             return []
         # Before anything else: watchers get the revisions of a caller in their order.

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from tests.clients.server_process import ServerProcess
 from tests.clients.waiting import eventually
-from tests.cluster.fleet import SLOTS, Fleet
+from tests.cluster.fleet import LEASE_SECONDS, SLOTS, Fleet
 
 Fault = Callable[[Fleet, int], Awaitable[None]]
 """Given a fleet, and which of two processes it befalls."""
@@ -59,6 +59,20 @@ async def crash_postgres(fleet: Fleet, which: int) -> None:
     await asyncio.to_thread(fleet.postgres.start)
 
 
+async def longer_than_a_lease_without_postgres(fleet: Fleet, which: int) -> None:
+    """PostgreSQL is away until every lease has run out."""
+    await asyncio.to_thread(fleet.postgres.stop)
+    await asyncio.sleep(3 * LEASE_SECONDS)
+    await asyncio.to_thread(fleet.postgres.start)
+
+
+async def postgres_that_stands_still(fleet: Fleet, which: int) -> None:
+    """PostgreSQL keeps its connections and answers nothing, for longer than a lease."""
+    fleet.postgres.pause()
+    await asyncio.sleep(2 * LEASE_SECONDS)
+    fleet.postgres.resume()
+
+
 async def stop_worker_past_its_lease(fleet: Fleet, which: int) -> None:
     """A worker stands still until others have its jobs, and then goes on with them: both finish the same jobs."""
     worker = fleet.workers[which]
@@ -83,6 +97,8 @@ FAULTS: Mapping[str, Fault] = {
         ten_seconds_without_valkey,
         restart_postgres,
         crash_postgres,
+        longer_than_a_lease_without_postgres,
+        postgres_that_stands_still,
         stop_worker_past_its_lease,
     )
 }
@@ -94,6 +110,8 @@ COSTS_NOTHING = frozenset(
         "ten_seconds_without_valkey",
         "restart_postgres",
         "crash_postgres",
+        "longer_than_a_lease_without_postgres",
+        "postgres_that_stands_still",
     }
 )
 """Faults in which no worker is lost: nothing is sent twice."""

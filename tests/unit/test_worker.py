@@ -12,8 +12,11 @@ import pytest
 from graphql_api.domain.errors import JobFailureCode, ModelUnavailable
 from graphql_api.domain.ids import CallerId
 from graphql_api.domain.job import CancelOutcome, Job, JobStatus, ProgressBasis
-from graphql_api.ports import Answer, StepDone
+from graphql_api.ports import Answer, JobMoved, StepDone
+from graphql_api.service.bench import WorkerOptions
+from graphql_api.service.janitor import Janitor, JanitorOptions
 from graphql_api.service.models import InvocationPolicy
+from tests.clients.waiting import eventually
 from tests.unit.shop import ALICE, REQUEST, ScriptedEndpoint, a_jpeg, a_shop, an_answer
 
 
@@ -259,3 +262,39 @@ async def test_files_of_a_killed_worker_are_deleted_with_a_job_that_is_canceled_
         await shop.jobs.cancel(ALICE, job.id)
 
         assert shop.files() == []
+
+
+async def test_notices_that_never_end_do_not_keep_a_worker_from_renewing_its_lease(tmp_path: Path) -> None:
+    may_answer = asyncio.Event()
+    endpoint = ScriptedEndpoint([may_answer, an_answer(a_jpeg())])
+    options = WorkerOptions(lease_seconds=0.6, drain_seconds=0, retry_seconds=0.01)
+    async with a_shop(tmp_path, endpoint, options=options) as shop, shop.working():
+        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        await eventually(lambda: endpoint.invocations)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 3 * options.lease_seconds
+        unknown = JobMoved(job_id=job.id, caller_id=ALICE, revision=1_000, job=None)
+        while loop.time() < end:
+            await shop.broker.publish(unknown)
+            assert await shop.store.lost_leases(9) == []
+            await asyncio.sleep(options.lease_seconds / 20)
+        may_answer.set()
+
+        assert (await shop.end_of(job)).status is JobStatus.SUCCEEDED
+
+
+async def test_leases_that_ran_out_while_the_store_was_away_are_not_lost_at_once(tmp_path: Path) -> None:
+    async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())])) as shop:
+        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        await shop.store.claim("w", model_name="sketch", limit=1, lease_seconds=-1, at=datetime.now(UTC))
+        patient = Janitor(
+            shop.store, shop.jobs, shop.jobs.models, holder="p", options=JanitorOptions(settle_seconds=0.3)
+        )
+        await patient.tidy()
+        assert [each.id for each in await shop.store.lost_leases(9)] == [job.id]
+
+        async def is_given_back() -> bool:
+            await patient.tidy()
+            return await shop.store.lost_leases(9) == []
+
+        await eventually(is_given_back)

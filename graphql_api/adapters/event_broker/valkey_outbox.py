@@ -55,6 +55,9 @@ class Outbox:
         """Add a parcel at the end; when there is no room, the oldest of the least worth is dropped."""
         key = self._key(parcel)
         if key in self._waiting:
+            if parcel.rank is Rank.LOSS:
+                # It says the same, and would never be sent if each further loss put it at the end.
+                return
             self._remove(key)
         self._waiting[key] = parcel
         self._by_rank[parcel.rank][key] = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
@@ -37,7 +38,8 @@ class Batches(Generic[Item, Result]):
         asked = _Asked[Item, Result](item, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
         if self._running is None:
-            self._running = asyncio.create_task(self._run_all())
+            # Not in the name of whoever happens to be the first.
+            self._running = asyncio.create_task(self._run_all(), context=contextvars.Context())
         return await asked.future
 
     async def close(self) -> None:

@@ -109,7 +109,8 @@ class PostgresJobStore:
 
     async def renew(self, job: Job, worker_id: str, *, lease_seconds: float, progress: Progress) -> bool:
         lease = (job.id, job.attempt, worker_id, lease_seconds, progress_column(progress))
-        return bool(await self._pool.write("renew_lease", *lease))
+        # In time for another try.
+        return bool(await self._pool.write("renew_lease", *lease, within=max(0.5, lease_seconds / 6)))
 
     async def lost_leases(self, limit: int) -> Sequence[Job]:
         return _jobs(await self._pool.read("lost_leases", limit))

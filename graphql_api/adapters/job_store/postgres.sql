@@ -327,12 +327,18 @@ WITH forgotten AS (
 SELECT count(*) FROM forgotten;
 
 -- name: forget_keys
-WITH forgotten AS (
-    DELETE FROM idempotency
-    WHERE (caller_id, key) IN (
-        SELECT caller_id, key FROM idempotency
-        WHERE used_at <= clock_timestamp() - make_interval(secs => $2) ORDER BY used_at LIMIT $1
-    )
+-- Locked before they are deleted: one that was used again in the meantime is a new one.
+WITH old AS MATERIALIZED (
+    SELECT caller_id, key FROM idempotency
+    WHERE used_at <= clock_timestamp() - make_interval(secs => $2)
+    ORDER BY used_at
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+),
+forgotten AS (
+    DELETE FROM idempotency USING old
+    WHERE idempotency.caller_id = old.caller_id AND idempotency.key = old.key
+        AND used_at <= clock_timestamp() - make_interval(secs => $2)
     RETURNING 1
 )
 SELECT count(*) FROM forgotten;

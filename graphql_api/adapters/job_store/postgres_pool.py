@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,6 +26,9 @@ CONNECT_SECONDS = 5.0
 """How long a statement waits for a connection: about as long as a server takes to restart."""
 
 CHECK_SECONDS = 2.0
+
+KEPT_FOR_WRITES = 3
+"""Connections that reads leave alone, where there are more."""
 
 _PAUSE_SECONDS = 0.2
 
@@ -53,51 +57,56 @@ class PostgresPool:
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
+        # However many read: leases are renewed, and jobs moved, over connections that reads never have.
+        self._reads = asyncio.Semaphore(max(1, pool.get_max_size() - KEPT_FOR_WRITES))
 
     async def read(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows of a statement that writes nothing. It is asked once more where its connection ended."""
-        try:
-            return await self._fetch(name, arguments)
-        except _CLOSED as error:
-            logger.info("the connection to PostgreSQL ended, asking again: %s", error)
-        return await self.write(name, *arguments)
+        async with self._reads:
+            try:
+                return await self._fetch(name, arguments)
+            except TimeoutError as error:
+                raise ServiceUnavailable from error
+            except _CLOSED as error:
+                logger.info("the connection to PostgreSQL ended, asking again: %s", error)
+            return await self.write(name, *arguments)
 
-    async def write(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
+    async def write(self, name: str, *arguments: Any, within: float = STATEMENT_SECONDS) -> list[asyncpg.Record]:
         """The rows of a statement. When ServiceUnavailable is raised, it may or may not have been carried out."""
         try:
-            return await self._fetch(name, arguments)
+            return await self._fetch(name, arguments, within)
         except NOT_NOW as error:
             raise ServiceUnavailable from error
 
     async def check(self) -> None:
         """Raises ServiceUnavailable when the server does not answer soon."""
-        asking = asyncio.create_task(self.write("check"))
-        done, _ = await asyncio.wait([asking], timeout=CHECK_SECONDS)
-        if not done:
-            # Not waited for: asyncpg asks the server, which does not answer, to cancel the statement first.
-            asking.add_done_callback(_take_note)
-            asking.cancel()
-            raise ServiceUnavailable
-        await asking
+        await self.write("check", within=CHECK_SECONDS)
 
-    async def _fetch(self, name: str, arguments: tuple[Any, ...]) -> list[asyncpg.Record]:
-        async with self._connection() as connection:
+    async def _fetch(
+        self, name: str, arguments: tuple[Any, ...], within: float = STATEMENT_SECONDS
+    ) -> list[asyncpg.Record]:
+        async with self._connection(within) as connection:
             try:
-                rows: list[asyncpg.Record] = await connection.fetch(SQL[name], *arguments)
-            except asyncpg.ReadOnlySQLTransactionError:
-                # It was the leader once; the next connection goes to the one that is.
+                rows: list[asyncpg.Record] = await connection.fetch(SQL[name], *arguments, timeout=within)
+            except (TimeoutError, asyncpg.ReadOnlySQLTransactionError):
+                # A server that does not answer would not answer a request to cancel either; one that must not be
+                # written to was the leader once, and the next connection goes to the one that is.
                 connection.terminate()
                 raise
+            except asyncpg.exceptions._base.DataError as error:
+                raise ValueError(f"An argument does not fit {name}.") from error
             return rows
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
-        deadline = asyncio.get_running_loop().time() + CONNECT_SECONDS
+    async def _connection(self, within: float) -> AsyncIterator[Any]:
+        patience = min(within, CONNECT_SECONDS)
+        deadline = asyncio.get_running_loop().time() + patience
         while True:
             try:
-                connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
+                connection = await self._pool.acquire(timeout=patience)
                 break
-            except NOT_NOW as error:
+            except (*NOT_NOW, asyncpg.PostgresError) as error:
+                # Any refusal: a password that is being changed is right again soon.
                 if self._pool.is_closing() or asyncio.get_running_loop().time() >= deadline:
                     raise ServiceUnavailable from error
                 await asyncio.sleep(_PAUSE_SECONDS * random.uniform(0.5, 1.0))
@@ -141,8 +150,14 @@ async def _connected(url: str, connections: int) -> asyncpg.Pool[asyncpg.Record]
                     "idle_in_transaction_session_timeout": str(round(STATEMENT_SECONDS * 1000)),
                 },
             )
-        except (asyncpg.ClientConfigurationError, ValueError) as error:
-            raise ValueError(f"The URL of the PostgreSQL database cannot be read: {error}") from error
+        except ssl.SSLError as error:
+            raise ServiceUnavailable("PostgreSQL cannot be reached over TLS.") from error
+        except (asyncpg.ClientConfigurationError, ValueError):
+            # What they say may quote the password.
+            raise ValueError(
+                "The URL of the PostgreSQL database cannot be read. It is "
+                "postgresql://<user>:<password>@<host>/<database>, with special characters percent-encoded."
+            ) from None
         except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
             raise ServiceUnavailable(f"PostgreSQL refuses the connection: {error}.") from error
         except NOT_NOW as error:
@@ -152,11 +167,6 @@ async def _connected(url: str, connections: int) -> asyncpg.Pool[asyncpg.Record]
                 logger.warning("PostgreSQL does not answer, waiting for it: %s", error)
                 is_waiting = True
         await asyncio.sleep(_PAUSE_SECONDS)
-
-
-def _take_note(asking: asyncio.Task[list[asyncpg.Record]]) -> None:
-    if not asking.cancelled():
-        asking.exception()
 
 
 async def _leave_as_it_is(connection: object) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from graphql_api.domain.job import Job, JobStatus, Progress
+from graphql_api.domain.job import Job, Progress
 from graphql_api.ports import QueueDepth, Work
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,7 +63,7 @@ def job_columns(job: Job) -> JobColumns:
         expires_at=_maybe_microseconds(job.expires_at),
         attempt=job.attempt,
         work=job.parameters.work,
-        unswept=_may_have_strays(job),
+        unswept=job.may_have_strays,
         prompt_folded=job.parameters.prompt.casefold(),
         data=_encode(job).decode(),
     )
@@ -107,12 +107,6 @@ def progress_column(progress: Progress) -> str:
 def list_column(values: object) -> str:
     """A collection of strings as a JSON array."""
     return _encode(values).decode()
-
-
-def _may_have_strays(job: Job) -> bool:
-    """Whether the job has ended otherwise than with its first claim, so that files may be left behind which it does not
-    name."""
-    return job.is_final and job.attempt > 0 and (job.attempt > 1 or job.status is not JobStatus.SUCCEEDED)
 
 
 def _maybe_microseconds(at: datetime | None) -> int | None:
