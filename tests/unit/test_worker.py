@@ -298,3 +298,37 @@ async def test_leases_that_ran_out_while_the_store_was_away_are_not_lost_at_once
             return await shop.store.lost_leases(9) == []
 
         await eventually(is_given_back)
+
+
+async def test_one_of_two_janitors_is_at_work_and_the_other_takes_over(tmp_path: Path) -> None:
+    async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())])) as shop:
+        first, second = (
+            Janitor(shop.store, shop.jobs, shop.jobs.models, holder=name, options=JanitorOptions(round_seconds=0.01))
+            for name in ("first", "second")
+        )
+        working = asyncio.create_task(first.run())
+
+        async def first_has_the_duty() -> bool:
+            return not await shop.store.hold_duty("janitor", "somebody", lease_seconds=0)
+
+        await eventually(first_has_the_duty)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+        assert await shop.store.hold_duty("janitor", "second", lease_seconds=60)
+        await second.tidy()
+        assert not await shop.store.hold_duty("janitor", "first", lease_seconds=60)
+
+
+async def test_janitor_without_the_duty_touches_nothing(tmp_path: Path) -> None:
+    async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())])) as shop:
+        assert await shop.store.hold_duty("janitor", "another", lease_seconds=60)
+        await shop.jobs.submit(ALICE, REQUEST)
+        await shop.store.claim("w", model_name="sketch", limit=1, lease_seconds=-1, at=datetime.now(UTC))
+
+        await shop.janitor.tidy()
+        assert len(await shop.store.lost_leases(9)) == 1
+
+        assert await shop.store.hold_duty("janitor", "another", lease_seconds=0)
+        await shop.janitor.tidy()
+        assert await shop.store.lost_leases(9) == []
