@@ -32,15 +32,18 @@ def main() -> None:
     asked = arguments(__doc__, rounds=5, seconds=5.0, connections=32)
 
     async def measure(server: Server) -> Figures:
-        return await acknowledgements(server, seconds=asked.seconds, connections=asked.connections)
+        return await acknowledgements(
+            server, seconds=asked.seconds, connections=asked.connections, next_request=_requests()
+        )
 
     figures = in_rotation((PRODUCT, BASELINE), measure, rounds=asked.rounds, only=asked.only)
     report("acknowledgements", figures, TARGETS, seconds=asked.seconds, connections=asked.connections)
 
 
-async def acknowledgements(server: Server, *, seconds: float, connections: int) -> Figures:
+async def acknowledgements(
+    server: Server, *, seconds: float, connections: int, next_request: Callable[[], bytes]
+) -> Figures:
     """One round, behind a short one that warms the server up."""
-    next_request = _requests()
 
     async def load(for_seconds: float) -> list[float]:
         loop = await closed_loop(

@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from bench.harness import run
+from bench.sample_image import sample_image
 from graphql_api.adapters.job_store.rows import job_columns, microseconds
 from graphql_api.bootstrap import SKETCH
-from graphql_api.domain.generation import GenerationRequest, ImageFormat, complete
+from graphql_api.domain.generation import GenerationRequest, complete
 from graphql_api.domain.ids import CallerId, JobId
-from graphql_api.domain.job import Job, Progress, StoredImage
+from graphql_api.domain.job import Job, Progress
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 GAP = timedelta(seconds=1)
@@ -158,19 +159,4 @@ def _template(*, is_queued: bool) -> Job:
         return job
     done_at = START + WAITED + TOOK
     running = job.claimed(at=START + WAITED)
-    return replace(running.succeeded((_image(job),), answered_at=done_at, at=done_at), revision=1)
-
-
-def _image(job: Job) -> StoredImage:
-    return StoredImage(
-        index=0,
-        key=f"images/{job.id}/0-0123456789abcdef.jpg",
-        thumbnail_key=f"images/{job.id}/0-0123456789abcdef.thumbnail.webp",
-        format=ImageFormat.JPEG,
-        width=job.parameters.width,
-        height=job.parameters.height,
-        size_bytes=100_000,
-        sha256="0" * 64,
-        blur_hash="LEHV6nWB2yk8pyo0adR*.7kCMdnj",
-        seed=job.parameters.seed,
-    )
+    return replace(running.succeeded((sample_image(job),), answered_at=done_at, at=done_at), revision=1)

@@ -23,10 +23,11 @@ from typing import Any
 
 import asyncpg
 
+from bench.acknowledgements import acknowledgements
 from bench.backing import Backing, backing, make_schema
 from bench.documents import GENERATE
 from bench.harness import Figures, Server, Target, arguments, latency_figures, report, run, running
-from bench.load.http import closed_loop, post
+from bench.load.http import post
 from graphql_api.adapters.job_store.rows import JobColumns, job_columns
 from graphql_api.bootstrap import SKETCH
 from graphql_api.domain.generation import GenerationRequest, complete
@@ -140,24 +141,7 @@ async def product(server: Server, *, seconds: float, connections: int) -> Figure
     def next_request() -> bytes:
         return post(b"%s%08d%s" % (first, next(numbers), second))
 
-    async def load(for_seconds: float) -> list[float]:
-        loop = await closed_loop(
-            server.port, connections=connections, seconds=for_seconds, next_request=next_request, is_good=_is_good
-        )
-        if loop.bad:
-            raise RuntimeError(f"{len(loop.bad)} answers were no acknowledgements, such as {loop.bad[0]!r}")
-        return loop.latencies
-
-    await load(WARM_UP_SECONDS)
-    cpu_before = server.cpu_seconds()
-    latencies = await load(seconds)
-    cpu_seconds = server.cpu_seconds() - cpu_before
-    return _figures(latencies, seconds, cpu_seconds)
-
-
-def _is_good(body: bytes) -> bool:
-    packed = body.replace(b": ", b":")
-    return b'"status":"QUEUED"' in packed and b'"errors":[]' in packed
+    return await acknowledgements(server, seconds=seconds, connections=connections, next_request=next_request)
 
 
 # --- by hand ---------------------------------------------------------------------------------------------------------

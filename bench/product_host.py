@@ -18,12 +18,13 @@ from starlette.applications import Starlette
 
 from bench.harness import raise_file_limit
 from bench.hosting import side_door
+from bench.sample_image import sample_image
 from graphql_api import app as product
 from graphql_api.bootstrap import Services
 from graphql_api.commands import serve as serving
-from graphql_api.domain.generation import GenerationRequest, ImageFormat
+from graphql_api.domain.generation import GenerationRequest
 from graphql_api.domain.ids import LOCAL_CALLER, global_id
-from graphql_api.domain.job import Job, StoredImage
+from graphql_api.domain.job import Job
 from graphql_api.ports import JobMoved
 from graphql_api.settings import Settings
 
@@ -62,19 +63,7 @@ class ProductHost:
 
 
 def _with_image(job: Job) -> Job:
-    image = StoredImage(
-        index=0,
-        key=f"images/{job.id}/0-0123456789abcdef.jpg",
-        thumbnail_key=f"images/{job.id}/0-0123456789abcdef.thumbnail.webp",
-        format=ImageFormat.JPEG,
-        width=job.parameters.width,
-        height=job.parameters.height,
-        size_bytes=100_000,
-        sha256="0" * 64,
-        blur_hash="LEHV6nWB2yk8pyo0adR*.7kCMdnj",
-        seed=job.parameters.seed,
-    )
-    return replace(job, images=(image,))
+    return replace(job, images=(sample_image(job),))
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.util
 import os
 import pwd
@@ -88,7 +89,12 @@ class PostgresServer:
         if process is None:
             return
         process.send_signal(how)
-        process.wait(STOP_SECONDS)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"PostgreSQL did not stop in {STOP_SECONDS} s:\n{self.log}") from None
 
     def pause(self) -> None:
         """It takes connections and answers nothing, as a machine that has lost its network."""
@@ -124,7 +130,9 @@ class PostgresServer:
         assert self._process is not None
         first = psutil.Process(self._process.pid)
         for process in (first, *first.children(recursive=True)):
-            process.send_signal(number)
+            # The process of a connection may end at any moment.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def _make_data(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)

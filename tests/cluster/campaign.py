@@ -143,12 +143,12 @@ class Campaign:
                 async with Api(self._next_replica().origin) as api:
                     api.http.headers[CALLER_HEADER] = caller
                     answer = await api.graphql(GENERATE, {"input": given})
-                if "errors" not in answer:
-                    payload = answer["data"]["generateImage"]
+                assert _is_worth_another_try(answer.get("errors", [])), answer
+                # A field that could not be read, such as the place in the queue, takes nothing back.
+                if (payload := (answer["data"] or {}).get("generateImage")) is not None:
                     assert payload["errors"] == [], payload
                     job_id: str = payload["job"]["id"]
                     return job_id
-                assert _is_worth_another_try(answer["errors"]), answer
             except httpx.HTTPError:
                 pass
             await self._pause()

@@ -35,19 +35,21 @@ async def chaos(fleet: Fleet, *, minutes: float, seed: int) -> None:
                 await campaign.submit(JOBS_AT_A_TIME)
             await asyncio.sleep(0.2)
 
-    submitting = asyncio.create_task(keep_submitting())
-    try:
+    async def keep_hurting() -> None:
         while time.monotonic() < deadline:
             name, which = chance.choice(sorted(FAULTS)), chance.randrange(2)
             suffered[name] = suffered.get(name, 0) + 1
             print(f"{time.strftime('%H:%M:%S')}  {campaign.finished():5} jobs ended  {name} {which}", flush=True)  # noqa: T201
             await FAULTS[name](fleet, which)
             await asyncio.sleep(chance.uniform(0, 4))
-        await submitting
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(keep_submitting())
+            group.create_task(keep_hurting())
         await campaign.ended()
         await campaign.check(most_runs=MAX_ATTEMPTS)
     finally:
-        submitting.cancel()
         await campaign.close()
     connections = sum(each.connections for each in campaign.watched)
     runs = sum(fleet.runs_by_job().values())

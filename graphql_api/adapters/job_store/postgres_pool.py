@@ -48,7 +48,13 @@ NOT_NOW = (
 )
 """What passes by itself: the server or the network is away, overloaded, or has given the lead to another server."""
 
-_CLOSED = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError)
+_CLOSED = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+)
 """The connection has ended, and nothing is known of the statement that was on it."""
 
 
@@ -69,6 +75,8 @@ class PostgresPool:
                 raise ServiceUnavailable from error
             except _CLOSED as error:
                 logger.info("the connection to PostgreSQL ended, asking again: %s", error)
+            except NOT_NOW as error:
+                raise ServiceUnavailable from error
             return await self.write(name, *arguments)
 
     async def write(self, name: str, *arguments: Any, within: float = STATEMENT_SECONDS) -> list[asyncpg.Record]:
@@ -88,13 +96,19 @@ class PostgresPool:
         async with self._connection(within) as connection:
             try:
                 rows: list[asyncpg.Record] = await connection.fetch(SQL[name], *arguments, timeout=within)
-            except (TimeoutError, asyncpg.ReadOnlySQLTransactionError):
-                # A server that does not answer would not answer a request to cancel either; one that must not be
-                # written to was the leader once, and the next connection goes to the one that is.
+            except asyncpg.ReadOnlySQLTransactionError:
+                # It was the leader once; the next connection goes to the one that is.
                 connection.terminate()
+                raise
+            except asyncpg.PostgresError:
                 raise
             except asyncpg.exceptions._base.DataError as error:
                 raise ValueError(f"An argument does not fit {name}.") from error
+            except BaseException:
+                # Left in the middle of something, by a time-out or by who asked. Nobody cleans it up for the next one,
+                # and a server that does not answer would not answer a request to cancel either.
+                connection.terminate()
+                raise
             return rows
 
     @asynccontextmanager
