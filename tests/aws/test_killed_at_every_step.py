@@ -23,7 +23,7 @@ def see_through(cloud: Cloud, folder: Path, model: str, crash_at: int) -> dict[s
     """Run the worker on a folder; what became of the job, or where the worker was killed."""
     folder.mkdir(exist_ok=True)
     # Longer than a slow machine takes to start the next worker: a notice that is out there must be waited for.
-    models = MODELS.replace(UNHEARD, "unheard_seconds=15")
+    models = MODELS.replace(UNHEARD, "unheard_seconds=25")
     settings = {**cloud.settings(folder, models), "data_dir": str(folder), "max_attempts": str(MAX_ATTEMPTS)}
     ended = subprocess.run(
         [sys.executable, "-m", "tests.aws.crashing_worker", model, str(crash_at)],

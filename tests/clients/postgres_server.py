@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import tempfile
@@ -18,6 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
+
+from tests.clients.ports import free_port
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -41,7 +42,7 @@ class PostgresServer:
     """A server on a port of its own, with its data in a folder. May be stopped and started again."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._folder = folder
         self._settings = FAST if settings is None else settings
         self._account = _unprivileged_account()
@@ -181,8 +182,3 @@ def _programs(data: Path, account: pwd.struct_passwd | None) -> Path:
     shutil.copytree(_INSTALLATION, copy, symlinks=True)
     shutil.copytree(libraries, data.parent / libraries.name)
     return copy
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

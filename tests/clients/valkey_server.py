@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
+
+from tests.clients.ports import free_port
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
@@ -35,8 +36,8 @@ class ValkeyServer:
     """
 
     def __init__(self, folder: Path, *, password: str | None = None, is_cluster: bool = False) -> None:
-        self.port = _free_port()
-        self.bus_port = _free_port()
+        self.port = free_port()
+        self.bus_port = free_port()
         self.password = password
         self._folder = folder
         self._is_cluster = is_cluster
@@ -220,9 +221,3 @@ class ValkeyCluster:
             and sum(last + 1 - first for first, last, *_ in node.command("CLUSTER", "SLOTS")) == SLOTS
             and all(b"connected" in line for line in node.command("CLUSTER", "NODES").splitlines())
         )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
