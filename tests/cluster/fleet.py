@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.clients.moto import MotoServer
+from tests.clients.ports import free_port
 from tests.clients.postgres_server import PostgresServer
 from tests.clients.sagemaker_local import SageMakerLocal
 from tests.clients.server_process import ServerProcess, WorkerProcess
@@ -147,7 +148,8 @@ def open_fleet(folder: Path, moto: MotoServer) -> Iterator[Fleet]:
         fleet = Fleet(folder, postgres, valkey, sagemaker, settings, environment)
         try:
             for process in fleet.processes:
-                process.start()
+                process.port = free_port()
+                process.start(on_same_port=True)
             yield fleet
         finally:
             for process in fleet.processes:
