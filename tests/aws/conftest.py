@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,16 +108,17 @@ def client_of(moto: MotoServer, service: str) -> Any:
     )
 
 
-@pytest.fixture(scope="session")
-def cloud(moto: MotoServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """A bucket, a topic with a queue, and endpoints of every kind."""
+@contextmanager
+def open_cloud(moto: MotoServer, folder: Path, name: str) -> Iterator[Cloud]:
+    """A bucket, endpoints of every kind, and a topic with a queue of this name. Whoever reads the queue takes what it
+    finds there: servers that do not share their jobs must not share a queue."""
     client_of(moto, "s3").create_bucket(Bucket=BUCKET)
     sns, sqs = client_of(moto, "sns"), client_of(moto, "sqs")
-    topic = sns.create_topic(Name="completions")["TopicArn"]
-    dead_url = sqs.create_queue(QueueName="completions-dead")["QueueUrl"]
+    topic = sns.create_topic(Name=name)["TopicArn"]
+    dead_url = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
     dead_arn = sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     queue_url = sqs.create_queue(
-        QueueName="completions",
+        QueueName=name,
         Attributes={
             "VisibilityTimeout": "1",
             "RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": "3"}),
@@ -136,9 +138,16 @@ def cloud(moto: MotoServer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         *("--step-seconds", "0.02"),
         *("--workers", "4"),
     )
-    sagemaker = SageMakerLocal(tmp_path_factory.mktemp("cloud") / "log", options, moto.environment).start()
+    sagemaker = SageMakerLocal(folder / "log", options, moto.environment).start()
     yield Cloud(moto, sagemaker, queue_url)
     sagemaker.stop()
+
+
+@pytest.fixture(scope="session")
+def cloud(moto: MotoServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """What most tests share."""
+    with open_cloud(moto, tmp_path_factory.mktemp("cloud"), "completions") as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -7,16 +7,25 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.aws.conftest import BUCKET, MODELS, UNHEARD, Cloud
+from tests.aws.conftest import BUCKET, MODELS, UNHEARD, Cloud, open_cloud
+from tests.clients.moto import MotoServer
 from tests.clients.server_process import clean_environment
 
 MAX_ATTEMPTS = 2
 FEWEST_STEPS = {"sd": 11, "steps": 13, "later": 16}
+
+
+@pytest.fixture(scope="module")
+def cloud(moto: MotoServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """One with a queue of its own: a server of other tests would take notices that are waited for here."""
+    with open_cloud(moto, tmp_path_factory.mktemp("own-cloud"), "killed") as opened:
+        yield opened
 
 
 def see_through(cloud: Cloud, folder: Path, model: str, crash_at: int) -> dict[str, Any] | str:
