@@ -25,7 +25,7 @@ from PIL import Image
 from bench.answers import finished, rgb_answer
 from bench.harness import Figures, Target, arguments, latency_figures, report, run
 from graphql_api.bootstrap import CPU_NICENESS
-from graphql_api.commands.serve import GC_THRESHOLDS, SWITCH_SECONDS
+from graphql_api.commands.process import GC_THRESHOLDS, SWITCH_SECONDS
 from graphql_api.ports import Answer
 from graphql_api.service.pictures import JPEG_QUALITY
 

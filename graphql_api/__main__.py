@@ -35,6 +35,7 @@ def serve(
 ) -> None:
     """Serve the API, and run jobs."""
     from graphql_api.commands import serve as command
+    from graphql_api.commands.process import PortTaken
     from graphql_api.domain.errors import Text2ImageError
 
     settings = _settings()
@@ -43,7 +44,7 @@ def serve(
         return
     try:
         raise typer.Exit(command.serve(settings, host=host, port=port, with_worker=run_jobs))
-    except command.PortTaken as error:
+    except PortTaken as error:
         _stop(f"{error} Choose another with --port or PORT=.")
     except (ValueError, Text2ImageError) as error:
         _stop(f"The server cannot start: {error}")
@@ -60,7 +61,7 @@ def worker(
 ) -> None:
     """Run jobs that servers elsewhere take. Needs PostgreSQL and Valkey."""
     from graphql_api.commands import worker as command
-    from graphql_api.commands.serve import PortTaken
+    from graphql_api.commands.process import PortTaken
     from graphql_api.domain.errors import Text2ImageError
 
     try:
@@ -163,6 +164,7 @@ def sagemaker_local(
 ) -> None:
     """Stand in for Amazon SageMaker on this machine, to rehearse a deployment."""
     from graphql_api.commands import sagemaker_local as command
+    from graphql_api.commands.process import PortTaken
 
     try:
         rehearsed = command.check(
@@ -179,7 +181,7 @@ def sagemaker_local(
         command.serve(rehearsed, port=port)
     except ValueError as error:
         _stop(str(error), code=2)
-    except command.PortTaken as error:
+    except PortTaken as error:
         _stop(f"{error} Choose another with --port.")
 
 

@@ -7,9 +7,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,6 +16,7 @@ import uvicorn
 
 from graphql_api.adapters.aws import AwsOptions, open_aws
 from graphql_api.adapters.s3_place import S3Place
+from graphql_api.commands.process import CLOSING_SECONDS, Server, listen
 from graphql_api.sagemaker_local.app import Rehearsal, create_app
 from graphql_api.sagemaker_local.asynchronous import AsyncOutput
 from graphql_api.sagemaker_local.connections import CuttableProtocol
@@ -35,10 +35,6 @@ SCHEMES = {
     EndpointKind.STREAM: "sagemaker-stream",
     EndpointKind.ASYNC: "sagemaker-async",
 }
-
-
-class PortTaken(Exception):
-    """Another program listens on the port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +87,7 @@ def check(
 def serve(rehearsed: Rehearsed, *, port: int) -> None:
     """Serve until a signal. Port 0 lets the system choose. Raises PortTaken."""
     configure_logging("info", "text")
-    try:
-        listener = socket.create_server((HOST, port))
-    except OSError as error:
-        raise PortTaken(f"Cannot listen on {HOST} port {port}: {os.strerror(error.errno or 0)}.") from error
+    listener = listen(HOST, port)
     # asyncio does this only for sockets that were made with the protocol's number. Without it, headers and body of an
     # answer are 40 ms apart, as long as the client's system holds its acknowledgement back.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -121,7 +114,7 @@ async def _serve(rehearsed: Rehearsed, listener: socket.socket) -> None:
                     access_log=False,
                     server_header=False,
                     proxy_headers=False,
-                    timeout_graceful_shutdown=2,
+                    timeout_graceful_shutdown=CLOSING_SECONDS,
                 ),
                 listener,
                 options,
@@ -137,18 +130,13 @@ async def _serve(rehearsed: Rehearsed, listener: socket.socket) -> None:
         executor.shutdown(wait=False, cancel_futures=True)
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """uvicorn, which says how to use it, and which waits for nobody at the end: some requests hang on purpose."""
 
     def __init__(self, config: uvicorn.Config, listener: socket.socket, options: RuntimeOptions) -> None:
         super().__init__(config)
         self._listener = listener
         self._options = options
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to `_serve`: uvicorn would raise them again at the end."""
-        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)

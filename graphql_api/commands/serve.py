@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import math
-import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import cast
 
 import uvicorn
@@ -21,6 +18,15 @@ from websockets.frames import Frame
 
 from graphql_api.app import Identify, create_app
 from graphql_api.bootstrap import Services, check_shared
+from graphql_api.commands.process import (
+    BACKLOG,
+    CLOSING_SECONDS,
+    Server,
+    calm_the_collector,
+    keep_the_loop_responsive,
+    listen,
+    on_first_signal,
+)
 from graphql_api.domain.ids import LOCAL_CALLER
 from graphql_api.settings import Settings
 from graphql_api.telemetry import configure_logging
@@ -28,7 +34,6 @@ from graphql_api.telemetry import configure_logging
 logger = logging.getLogger(__name__)
 
 MAX_FRAME_BYTES = 256 * 1024
-BACKLOG = 4096
 PING_SECONDS = 20.0
 
 GIVING_BACK_SECONDS = 1.0
@@ -37,23 +42,7 @@ GIVING_BACK_SECONDS = 1.0
 SETTLING_SECONDS = 0.1
 """How long the last events may be on their way through this process."""
 
-CLOSING_SECONDS = 2
-"""How long closed sockets, ended streams and requests in flight get to be done with, at least."""
-
 LOOK_SECONDS = 0.01
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-# Allocations between two looks at the youngest objects. The default of 700 makes the collector run hundreds of times a
-# second under load, and each full run stops the event loop for as long as there are live objects to visit.
-GC_THRESHOLDS = (10_000, 20, 50)
-
-# How long a rendering thread may hold on to the interpreter while the event loop waits for it; the default is 5 ms.
-SWITCH_SECONDS = 0.0005
-
-
-class PortTaken(Exception):
-    """Another program listens on the address."""
 
 
 def serve(
@@ -71,7 +60,7 @@ def serve(
     configure_logging(settings.log_level, settings.log_format)
     if not with_worker:
         _warn_of_lonely_server(settings)
-    sys.setswitchinterval(SWITCH_SECONDS)
+    keep_the_loop_responsive()
     listener = listen(host, port)
     server = _Server(settings, listener, with_worker=with_worker, identify=identify)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
@@ -99,7 +88,7 @@ class _ServerState(uvicorn.server.ServerState):
     is_draining = False
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """uvicorn, which says where it listens, ends when a part of the service has, and takes its time to end.
 
     Told to stop, it is not ready any more but serves on for `drain_delay` seconds. Then it takes no new connections,
@@ -139,16 +128,9 @@ class _Server(uvicorn.Server):
 
     async def run_with_services(self) -> None:
         """Serve while the services are open. What keeps them from opening is raised, not logged as uvicorn would."""
-        loop = asyncio.get_running_loop()
-        for number in SIGNALS:
-            loop.add_signal_handler(number, self._obey)
+        on_first_signal(lambda: self._stop(self._settings.drain_delay))
         async with self._app.router.lifespan_context(self._app):
             await self.serve(sockets=[self._listener])
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to `run_with_services`: uvicorn would raise them again before the services are closed."""
-        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -174,14 +156,6 @@ class _Server(uvicorn.Server):
             self._stop(0)
 
         self._watching = asyncio.get_running_loop().create_task(stop_when_failed())
-
-    def _obey(self) -> None:
-        """Begin to end, because of a signal. From now on a signal kills: nothing but time is lost by that."""
-        loop = asyncio.get_running_loop()
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-        self._stop(self._settings.drain_delay)
 
     def _stop(self, delay: float) -> None:
         self._begin_to_drain(delay)
@@ -250,15 +224,6 @@ def _warn_of_lonely_server(settings: Settings) -> None:
         logger.warning("nobody will run the jobs of this server: %s", error)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that takes connections; port 0 lets the system choose. Raises PortTaken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise PortTaken(f"Cannot listen on {host} port {port}: {error.strerror}.") from error
-
-
 async def _until(condition: Callable[[], bool], seconds: float) -> None:
     """Wait for a condition, but not longer than so many seconds."""
     deadline = time.monotonic() + seconds
@@ -266,13 +231,6 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
         if condition() or time.monotonic() > deadline:
             return
         await asyncio.sleep(LOOK_SECONDS)
-
-
-def calm_the_collector() -> None:
-    """Spare the collector what was loaded at start and stays for ever, and let it run less often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _print_urls(listener: socket.socket) -> None:

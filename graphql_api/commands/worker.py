@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 
 import uvicorn
 
 from graphql_api.app import health_app
 from graphql_api.bootstrap import Services, check_shared, open_services
-from graphql_api.commands.serve import CLOSING_SECONDS, SIGNALS, SWITCH_SECONDS, calm_the_collector, listen
+from graphql_api.commands.process import (
+    CLOSING_SECONDS,
+    Server,
+    calm_the_collector,
+    keep_the_loop_responsive,
+    listen,
+    on_first_signal,
+)
 from graphql_api.settings import Settings
 from graphql_api.telemetry import configure_logging
 
@@ -26,7 +32,7 @@ def work(settings: Settings, *, only_models: Collection[str], host: str, port: i
     """
     check_shared(settings)
     configure_logging(settings.log_level, settings.log_format)
-    sys.setswitchinterval(SWITCH_SECONDS)
+    keep_the_loop_responsive()
     listener = None if port is None else listen(host, port)
     config = uvicorn.Config("", loop="uvloop", log_config=None)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
@@ -36,7 +42,8 @@ def work(settings: Settings, *, only_models: Collection[str], host: str, port: i
 async def _work(settings: Settings, only_models: Collection[str], listener: socket.socket | None) -> int:
     async with open_services(settings, only_models=only_models) as services, _health(services, listener):
         assert services.worker is not None
-        told_to_stop = _signals()
+        told_to_stop = asyncio.Event()
+        on_first_signal(told_to_stop.set)
         calm_the_collector()
         _say_ready(listener)
         stopping = asyncio.create_task(told_to_stop.wait())
@@ -50,28 +57,13 @@ async def _work(settings: Settings, only_models: Collection[str], listener: sock
         return 0
 
 
-def _signals() -> asyncio.Event:
-    """Set by the first signal. The second one kills: nothing but time is lost by that."""
-    loop, told = asyncio.get_running_loop(), asyncio.Event()
-
-    def obey() -> None:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-        told.set()
-
-    for number in SIGNALS:
-        loop.add_signal_handler(number, obey)
-    return told
-
-
 @asynccontextmanager
 async def _health(services: Services, listener: socket.socket | None) -> AsyncIterator[None]:
     """Answer /healthz, /readyz and /metrics while the context is open."""
     if listener is None:
         yield
         return
-    server = _HealthServer(
+    server = Server(
         uvicorn.Config(
             health_app(services),
             lifespan="off",
@@ -87,14 +79,6 @@ async def _health(services: Services, listener: socket.socket | None) -> AsyncIt
     finally:
         server.should_exit = True
         await serving
-
-
-class _HealthServer(uvicorn.Server):
-    """uvicorn, which leaves the signals to the worker."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def _say_ready(listener: socket.socket | None) -> None:

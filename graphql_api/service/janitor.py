@@ -120,21 +120,18 @@ class Janitor:
     async def _delete_files(self) -> None:
         before = self._ago(self._options.stray_seconds)
         for tombstone in await self._store.unpurged(AT_A_TIME, deleted_before=before):
-            await self._jobs.purge(tombstone.job_id)
-            metrics.JANITOR_WORK.labels("purge").inc()
+            _count("purge", await self._jobs.purge(tombstone.job_id))
         for job in await self._store.unswept(AT_A_TIME, finished_before=before):
-            await self._jobs.sweep(job)
-            metrics.JANITOR_WORK.labels("sweep").inc()
+            _count("sweep", await self._jobs.sweep(job))
 
     async def _delete_expired(self) -> None:
         for job in await self._store.expired(AT_A_TIME, at=self._clock()):
-            if await self._jobs.remove(job):
-                metrics.JANITOR_WORK.labels("expire").inc()
+            _count("expire", await self._jobs.remove(job))
 
     async def _forget(self) -> None:
         before = self._ago(self._options.tombstone_seconds)
         forgotten = await self._store.forget(AT_A_TIME, deleted_before=before, key_seconds=KEY_VALID_SECONDS)
-        metrics.JANITOR_WORK.labels("forget").inc(forgotten)
+        _count("forget", forgotten)
 
     def _ago(self, seconds: float) -> datetime:
         return self._clock() - timedelta(seconds=seconds)
@@ -149,6 +146,10 @@ class Janitor:
         if moved is None:
             return
         await self._jobs.announce(moved)
-        metrics.JANITOR_WORK.labels(work).inc()
+        _count(work, 1)
         if moved.is_final and moved.attempt:
             await self._jobs.discard_files(moved)
+
+
+def _count(work: str, done: int) -> None:
+    metrics.JANITOR_WORK.labels(work).inc(done)

@@ -130,15 +130,17 @@ class JobService:
         await self.purge(job.id, for_good=not job.attempt or (job.is_final and not job.may_have_strays))
         return True
 
-    async def purge(self, job_id: JobId, *, for_good: bool = True) -> None:
-        """Delete the files of a deleted job; `for_good` when nobody is left who could store another. What fails now is
-        done again by the janitor."""
+    async def purge(self, job_id: JobId, *, for_good: bool = True) -> bool:
+        """Delete the files of a deleted job; `for_good` when nobody is left who could store another. What fails now,
+        for which this is False, is done again by the janitor."""
         try:
             await self.images.delete_job(job_id)
             if for_good:
                 await self.store.purged(job_id)
         except Text2ImageError as error:
             logger.warning("files of deleted job %s are still there: %s", job_id, error, exc_info=error)
+            return False
+        return True
 
     async def discard_files(self, job: Job) -> None:
         """Delete what lost workers may have stored for a job that ended without images, and that nobody holds."""
@@ -147,14 +149,17 @@ class JobService:
         except ServiceUnavailable as error:
             logger.warning("files of job %s may be left behind: %s", job.id, error, exc_info=error)
 
-    async def sweep(self, job: Job) -> None:
-        """Delete the files of a job that has ended which it does not name. What fails now is done again later."""
+    async def sweep(self, job: Job) -> bool:
+        """Delete the files of a job that has ended which it does not name. What fails now, for which this is False, is
+        done again later."""
         try:
             stored = await self.images.keys_of(job.id)
             await self.images.delete([key for key in stored if key not in job.file_keys])
             await self.store.swept(job.id)
         except ServiceUnavailable as error:
             logger.warning("files of job %s may be left behind: %s", job.id, error, exc_info=error)
+            return False
+        return True
 
     async def queue_position(self, job: Job) -> int | None:
         """Jobs ahead of a queued job; None for any other."""

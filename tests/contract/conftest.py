@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from graphql_api.adapters.event_broker import open_event_broker
 from graphql_api.adapters.job_store import open_job_store
-from graphql_api.ports import JobStore
+from graphql_api.ports import EventBroker, JobStore
 from tests.clients.postgres_server import PostgresServer
 
 
@@ -47,4 +48,18 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def store(store_url: str) -> AsyncIterator[JobStore]:
     """An empty job store of each kind."""
     async with open_job_store(store_url) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def broker(broker_url: str) -> AsyncIterator[EventBroker]:
+    """Who listens, at the `broker_url` of a suite."""
+    async with open_event_broker(broker_url) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def other(broker_url: str) -> AsyncIterator[EventBroker]:
+    """Who publishes there, as another process would."""
+    async with open_event_broker(broker_url) as opened:
         yield opened

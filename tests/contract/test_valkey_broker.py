@@ -9,13 +9,12 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 import uvloop
 from redis.asyncio.connection import Connection
 
@@ -23,7 +22,7 @@ from graphql_api.adapters.event_broker import open_event_broker, valkey_listener
 from graphql_api.adapters.event_broker.notice_codec import encode_notice
 from graphql_api.adapters.event_broker.valkey_link import Command, send
 from graphql_api.domain.errors import ServiceUnavailable
-from graphql_api.domain.ids import CallerId, JobId, new_job_id
+from graphql_api.domain.ids import JobId, new_job_id
 from graphql_api.domain.job import Job, JobPhase, Progress
 from graphql_api.metrics import BROKER_NOTICES_DROPPED, BROKER_RECONNECTS
 from graphql_api.ports import (
@@ -34,12 +33,11 @@ from graphql_api.ports import (
     Preview,
     Reread,
     caller_topic,
-    job_topic,
 )
 from tests.clients.tls_proxy import Certificate, CuttableProxy
 from tests.clients.valkey_server import ValkeyServer
 from tests.clients.waiting import eventually
-from tests.contract.sample_jobs import NOON, a_job
+from tests.contract.watcher import Watcher, running
 
 LOG = "graphql_api.adapters.event_broker"
 
@@ -61,23 +59,10 @@ def server(server_process: ValkeyServer) -> Iterator[ValkeyServer]:
     server_process.start_if_ended()
 
 
-@pytest_asyncio.fixture
-async def broker(server: ValkeyServer) -> AsyncIterator[EventBroker]:
-    """Who listens."""
-    async with open_event_broker(server.url) as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture
-async def other(server: ValkeyServer) -> AsyncIterator[EventBroker]:
-    """Who publishes, as another process would."""
-    async with open_event_broker(server.url) as opened:
-        yield opened
-
-
-def running() -> Job:
-    caller_id = CallerId(f"caller-{secrets.token_hex(8)}")
-    return replace(a_job(caller_id=caller_id).claimed(at=NOON), revision=2)
+@pytest.fixture
+def broker_url(server: ValkeyServer) -> str:
+    """Where `broker` and `other` are."""
+    return server.url
 
 
 def move(job: Job, revision: int) -> JobMoved:
@@ -87,32 +72,6 @@ def move(job: Job, revision: int) -> JobMoved:
 def progressed(job: Job, step: int = 1) -> JobProgressed:
     progress = Progress(phase=JobPhase.GENERATING, fraction=step / 100, step=step, total_steps=100)
     return JobProgressed(job_id=job.id, caller_id=job.caller_id, attempt=job.attempt, progress=progress)
-
-
-class Watcher:
-    """Somebody who must learn of every move: by a notice, or by reading again."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.topic = job_topic(job.id)
-        self.notices: list[Notice] = []
-
-    def deliver(self, notice: Notice) -> None:
-        self.notices.append(notice)
-
-    @property
-    def moves(self) -> list[JobMoved]:
-        return [notice for notice in self.notices if isinstance(notice, JobMoved)]
-
-    async def reread(self) -> None:
-        """Wait until it was told to read again."""
-        await eventually(lambda: Reread() in self.notices)
-
-    async def hears(self, publisher: EventBroker) -> None:
-        """Assert that what is published from now on arrives."""
-        revision = 1_000_000 + len(self.notices)
-        await publisher.publish(move(self.job, revision))
-        await eventually(lambda: move(self.job, revision) in self.notices)
 
 
 # --- a server that goes away -----------------------------------------------------------------------------------------

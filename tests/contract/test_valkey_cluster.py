@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from graphql_api.adapters.event_broker import open_event_broker
 from graphql_api.domain.errors import ServiceUnavailable
-from graphql_api.domain.ids import CallerId
-from graphql_api.domain.job import Job
-from graphql_api.ports import EventBroker, JobMoved, Notice, Reread, caller_topic, job_topic
+from graphql_api.ports import EventBroker, JobMoved, Notice, Reread, caller_topic
 from tests.clients.tls_proxy import Certificate, CuttableProxy
 from tests.clients.valkey_server import ValkeyCluster, ValkeyServer
 from tests.clients.waiting import eventually
-from tests.contract.sample_jobs import NOON, a_job
+from tests.contract.watcher import Watcher
 
 
 @pytest.fixture(scope="module")
@@ -43,44 +38,10 @@ def cluster(started_cluster: ValkeyCluster) -> Iterator[ValkeyCluster]:
     started_cluster.wait_until_whole()
 
 
-@pytest_asyncio.fixture
-async def broker(cluster: ValkeyCluster) -> AsyncIterator[EventBroker]:
-    """Who listens."""
-    async with open_event_broker(cluster.url) as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture
-async def other(cluster: ValkeyCluster) -> AsyncIterator[EventBroker]:
-    """Who publishes, as another process would."""
-    async with open_event_broker(cluster.url) as opened:
-        yield opened
-
-
-class Watcher:
-    """Somebody who watches a job and must learn of every move: by a notice, or by reading again."""
-
-    def __init__(self, job: Job | None = None) -> None:
-        caller_id = CallerId(f"caller-{secrets.token_hex(8)}")
-        self.job = job or replace(a_job(caller_id=caller_id).claimed(at=NOON), revision=2)
-        self.topic = job_topic(self.job.id)
-        self.channel = f"text2image:job:{{{self.job.id}}}"
-        self.notices: list[Notice] = []
-
-    def deliver(self, notice: Notice) -> None:
-        self.notices.append(notice)
-
-    def move(self, revision: int) -> JobMoved:
-        return JobMoved.of(replace(self.job, revision=revision))
-
-    async def reread(self) -> None:
-        await eventually(lambda: Reread() in self.notices)
-
-    async def hears(self, publisher: EventBroker) -> None:
-        """Assert that what is published from now on arrives."""
-        move = self.move(1_000_000 + len(self.notices))
-        await publisher.publish(move)
-        await eventually(lambda: move in self.notices)
+@pytest.fixture
+def broker_url(cluster: ValkeyCluster) -> str:
+    """Where `broker` and `other` are."""
+    return cluster.url
 
 
 def watcher_at(cluster: ValkeyCluster, node: ValkeyServer) -> Watcher:

@@ -33,8 +33,8 @@ KEPT_FOR_WRITES = 3
 _PAUSE_SECONDS = 0.2
 
 NOT_NOW = (
+    # TimeoutError is one.
     OSError,
-    TimeoutError,
     # The client's own complaint about a connection that is closed; it has no class for that alone.
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
