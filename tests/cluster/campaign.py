@@ -110,7 +110,9 @@ class Campaign:
             assert rows[each.key] == (each.last_status, each.last_revision), each
             assert each.key in given_up or told[-1]["job"]["images"], each
         runs = self.fleet.runs_by_job()
-        too_often = {each.job_id: runs[each.key] for each in self.watched if not 1 <= runs[each.key] <= most_runs}
+        too_often = {
+            each.job_id: runs.get(each.key, 0) for each in self.watched if not 1 <= runs.get(each.key, 0) <= most_runs
+        }
         assert not too_often, too_often
         await eventually(lambda: not self.fleet.stray_files(), within=PATIENCE_SECONDS)
         for process in self.fleet.processes:

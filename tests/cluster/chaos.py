@@ -41,6 +41,7 @@ async def chaos(fleet: Fleet, *, minutes: float, seed: int) -> None:
             suffered[name] = suffered.get(name, 0) + 1
             print(f"{time.strftime('%H:%M:%S')}  {campaign.finished():5} jobs ended  {name} {which}", flush=True)  # noqa: T201
             await FAULTS[name](fleet, which)
+            await asyncio.to_thread(fleet.note_invocations)
             await asyncio.sleep(chance.uniform(0, 4))
 
     try:

@@ -65,6 +65,7 @@ class Fleet:
         self.valkey = valkey
         self.sagemaker = sagemaker
         self.image_folder = folder / "data" / "images"
+        self._invocations: dict[int, tuple[str, bool]] = {}
 
         def logs(name: str) -> Path:
             (folder / name).mkdir()
@@ -99,12 +100,22 @@ class Fleet:
         stored = {str(path.relative_to(self.image_folder.parent)) for path in files}
         return stored - named
 
+    def note_invocations(self) -> None:
+        """Remember what the endpoints were asked: they keep the latest ten thousand."""
+        for each in self.sagemaker.invocations():
+            self._invocations[each["number"]] = (each["inference_id"].partition(".")[0], each["model_ran"])
+
+    def forget_invocations(self) -> None:
+        """Begin anew."""
+        self.sagemaker.reset()
+        self._invocations.clear()
+
     def runs_by_job(self) -> dict[str, int]:
         """How often the model ran for each job, under whatever name it was sent."""
+        self.note_invocations()
         runs: dict[str, int] = {}
-        for each in self.sagemaker.invocations():
-            job_id = each["inference_id"].partition(".")[0]
-            runs[job_id] = runs.get(job_id, 0) + each["model_ran"]
+        for job_id, has_run in self._invocations.values():
+            runs[job_id] = runs.get(job_id, 0) + has_run
         return runs
 
 

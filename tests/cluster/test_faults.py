@@ -24,7 +24,7 @@ def fleet(moto: MotoServer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.mark.parametrize("name", FAULTS)
 async def test_every_job_ends_once_and_every_watcher_learns_it(fleet: Fleet, name: str) -> None:
-    fleet.sagemaker.reset()
+    fleet.forget_invocations()
     campaign = Campaign(fleet)
     try:
         await campaign.submit(160)
