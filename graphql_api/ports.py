@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from graphql_api.domain.api_key import ApiKey
+from graphql_api.domain.caller import Caller
 from graphql_api.domain.generation import Choice, Dimensions, GenerationParameters, ModelAvailability
 from graphql_api.domain.ids import CallerId, JobId
 from graphql_api.domain.job import InvocationEnd, Job, JobStatus, Placement, Progress, Tombstone
+from graphql_api.domain.webhook import Delivery
 
 # --- jobs ------------------------------------------------------------------------------------------------------------
 
@@ -110,7 +113,12 @@ class QueueDepth:
 
 class JobRecords(Protocol):
     """Jobs as records. Every write that moves a job takes its caller's next revision in the same transaction, and
-    revisions of a caller become visible in order and without gaps."""
+    revisions of a caller become visible in order and without gaps.
+
+    The same transaction charges the job's account, in the month of its submission, with what the write changes of
+    `Job.charged`, and queues a delivery when the move has a `Job.webhook_event`. Deleting a job that was never claimed
+    gives back what it had reserved; deleting any other leaves the account as it is.
+    """
 
     async def add(self, job: Job, *, key: IdempotencyKey | None = None, max_queued: int | None = None) -> Submitted:
         """Write a new job durably; when this returns, a crash does not lose it.
@@ -121,8 +129,23 @@ class JobRecords(Protocol):
         """
         ...
 
-    async def find(self, job_id: JobId) -> Job | Tombstone | None:
-        """The job, what is left of it, or None. Ownership is the service's business."""
+    async def find(self, job_id: JobId, *, caller_id: CallerId | None = None) -> Job | Tombstone | None:
+        """The job, what is left of it, or None. With `caller_id`, None also for a job of anybody else, and in the same
+        time as for one that never was: its row is not read."""
+        ...
+
+    async def find_by_key(self, caller_id: CallerId, key: IdempotencyKey) -> Job | None:
+        """The job that the caller's key stands for, or None when it stands for none (any more). Raises
+        IdempotencyConflict like `add`."""
+        ...
+
+    async def count_active(self, caller_id: CallerId, limit: int) -> int:
+        """How many of the caller's jobs are queued or running, counted as far as `limit`."""
+        ...
+
+    async def charged(self, account: str, month: str) -> int:
+        """What an account is charged with for the jobs that were submitted in a month (`Job.month`), in millionths of a
+        US dollar."""
         ...
 
     async def page(self, caller_id: CallerId, query: JobQuery, page: PageRequest) -> JobPage:
@@ -250,11 +273,117 @@ class JobUpkeep(Protocol):
         ...
 
 
-class JobStore(JobRecords, JobChanges, JobQueue, JobUpkeep, Protocol):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueDelivery:
+    """A delivery to be attempted now, with its job as it was at that revision. `claim` tells this claim from others."""
+
+    delivery: Delivery
+    job: Job
+    claim: int
+
+
+class JobDeliveries(Protocol):
+    """What webhooks are to be told of jobs. Deliveries go when their job is deleted."""
+
+    async def claim_deliveries(self, limit: int, *, lease_seconds: float) -> Sequence[DueDelivery]:
+        """Take up to `limit` pending deliveries that are due, those due longest first; nobody else gets them for
+        `lease_seconds`. Of one job only that with the lowest revision among those that are pending."""
+        ...
+
+    async def save_delivery(self, delivery: Delivery, *, claim: int | None = None) -> bool:
+        """Write what became of a delivery and end its claim. False when `claim` is given and holds no more, or the
+        delivery is gone; without it whoever holds a claim loses it."""
+        ...
+
+    async def deliveries(self, job_id: JobId) -> Sequence[Delivery]:
+        """The deliveries of a job, by rising revision."""
+        ...
+
+
+class JobStore(JobRecords, JobChanges, JobQueue, JobDeliveries, JobUpkeep, Protocol):
     """Where jobs live."""
 
     async def check(self) -> None:
         """Return when the store answers; raises ServiceUnavailable, within a few seconds."""
+        ...
+
+
+# --- callers ---------------------------------------------------------------------------------------------------------
+
+
+class KeyStore(Protocol):
+    """Where API keys are kept. Other processes may change them at any time."""
+
+    async def add(self, key: ApiKey) -> None:
+        """Keep a new key, durably. Its ID must not be in use."""
+        ...
+
+    async def find(self, key_id: str) -> ApiKey | None:
+        """The key of this ID, also one that has expired or was revoked."""
+        ...
+
+    async def all(self) -> Sequence[ApiKey]:
+        """Every key, by the time of its creation."""
+        ...
+
+    async def update(self, key: ApiKey) -> bool:
+        """Replace the key of the same ID, durably. False when there is none."""
+        ...
+
+
+class Authenticator(Protocol):
+    """Tells who shows a credential."""
+
+    async def authenticate(self, token: str | None) -> Caller:
+        """Who shows this token; None is no token at all. Raises NotAuthenticated.
+
+        Called for each request, and every few seconds for what is open, so it answers at once for a token that it
+        was asked about lately.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """At most `limit` units in any stretch of `seconds`; `name` keeps windows apart."""
+
+    name: str
+    limit: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowUse:
+    """How much of a window is used, and when it will be free again."""
+
+    used: int
+    resets_at: datetime
+
+
+class RateLimiter(Protocol):
+    """Counts what callers use in windows of time."""
+
+    async def take(self, window: Window, key: str, amount: int = 1) -> float | None:
+        """Take units for a key. None when they were taken; else in how many seconds to try again, and nothing was.
+
+        Does not raise: while the counters cannot be reached, each process counts by itself.
+        """
+        ...
+
+    async def use(self, window: Window, key: str) -> WindowUse:
+        """What a key has used. Does not raise."""
+        ...
+
+
+class WebhookSender(Protocol):
+    """Sends what webhooks are told, to public addresses only."""
+
+    async def check(self, url: str) -> str | None:
+        """Why nothing may be sent to a URL, as a sentence for the caller; None when it may be tried."""
+        ...
+
+    async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """POST once, follow nothing, and return the status code. Raises NotDelivered when there is no answer."""
         ...
 
 

@@ -67,6 +67,78 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("TEXT2IMAGE_AWS_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"),
         description="Region of the AWS services. Empty: AWS_REGION, then AWS_DEFAULT_REGION, then the AWS profile's.",
     )
+    url_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secret that signs the URLs of images in a folder, so that they expire after `URL_SECONDS`. Empty: "
+        "they are not signed.",
+    )
+    auth: Literal["none", "keys", "jwt"] = Field(
+        default="none",
+        description="Who may ask: `none` is one caller, on this machine only; `keys` those who have an API key (`text2image "
+        "keys`); `jwt` those whom an identity provider knows.",
+    )
+    open_to_all: bool = Field(
+        default=False, description="Let anybody in who reaches the server, where `AUTH` is `none`."
+    )
+    jwt_issuer: str = Field(default="", description="Issuer of tokens, as their `iss` says it.")
+    jwt_audience: str = Field(default="", description="Audience that tokens must be meant for.")
+    jwt_audience_claim: str = Field(
+        default="aud", description="Claim that holds the audience; `client_id` for access tokens of Cognito."
+    )
+    jwt_jwks_url: str = Field(
+        default="", description="Where the issuer's keys are. Empty: where its OpenID configuration says."
+    )
+    jwt_caller_claim: str = Field(default="sub", description="Claim that says who the caller is.")
+    jwt_limits_claim: str = Field(
+        default="text2image",
+        description="Claim with the caller's role and limits, an object such as "
+        '`{"role": "reader", "jobs_per_minute": 10}`.',
+    )
+    requests_per_minute: int = Field(default=0, ge=0, description="Requests a minute of a caller. 0: any number.")
+    jobs_per_minute: int = Field(default=0, ge=0, description="Jobs a minute of a caller. 0: any number.")
+    jobs_in_flight: int = Field(
+        default=0, ge=0, description="Jobs of a caller that are queued or running. 0: any number."
+    )
+    pixels_per_day: int = Field(default=0, ge=0, description="Pixels of images a day of a caller. 0: any number.")
+    sockets_per_caller: int = Field(
+        default=0, ge=0, description="Open WebSockets of a caller, in one process. 0: any number."
+    )
+    streams_per_caller: int = Field(
+        default=0, ge=0, description="Open subscriptions of a caller, in one process. 0: any number."
+    )
+    dollars_per_month: float = Field(
+        default=0,
+        ge=0,
+        description="US dollars that the jobs of an account may cost in a calendar month. 0: any number.",
+    )
+    max_sockets_per_address: int = Field(
+        default=1000, ge=1, description="Open WebSockets of one network address, in one process."
+    )
+    max_messages_per_second: int = Field(
+        default=100, ge=1, description="Messages a second on one WebSocket, over any ten seconds."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses or networks of the proxies in front, separated by commas, whose `X-Forwarded-For` and "
+        "`X-Forwarded-Proto` are believed.",
+    )
+    explorer: bool = Field(default=True, description="Serve `/graphiql`, and answer introspection.")
+    documents: str = Field(
+        default="",
+        description="Path of a JSON file of trusted documents, by ID or hash: as Relay, Apollo and GraphQL Code Generator "
+        "write them.",
+    )
+    documents_only: bool = Field(default=False, description="Run no other documents than those.")
+    webhook_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secret that the signatures of webhooks are made from, at least 32 characters; two, separated by a "
+        "comma, while it is replaced. Empty: there are no webhooks.",
+    )
+    webhook_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Networks that webhooks may be sent to although they are not public, also without TLS, separated by "
+        "commas.",
+    )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("localhost", "127.0.0.1", "[::1]"),
         description="Host names that the server answers to, separated by commas; `*` for any. "
@@ -119,7 +191,7 @@ class Settings(BaseSettings):
         "variables name. Needs the extra `opentelemetry`.",
     )
 
-    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @field_validator("allowed_hosts", "allowed_origins", "trusted_proxies", "webhook_networks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

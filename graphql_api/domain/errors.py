@@ -8,7 +8,12 @@
     |   |-- JobNotFound
     |   |-- IdempotencyConflict   the key was used before with other input
     |   |-- QueueFull
-    |   `-- RateLimited
+    |   |-- RateLimited
+    |   |-- BudgetExceeded
+    |   `-- DeliveryNotFound
+    |-- AccessDenied              a top-level error, or the end of a connection
+    |   |-- NotAuthenticated      nobody knows who asks, or the credential has ended
+    |   `-- NotPermitted          the caller's role does not allow it
     |-- GenerationFailed          why a job ends as FAILED; data in `GenerationJob.failure`
     |   |-- ContentBlocked
     |   |-- ModelFailed
@@ -21,6 +26,7 @@
     |   |-- ImageNotStored
     |   `-- WorkerLost
     |-- IllegalTransition         a fault of ours: a job was moved against the table in `job.py`
+    |-- NotDelivered              a webhook did not answer
     `-- ServiceUnavailable        a store or broker does not answer; nothing was promised
 
 The text of an error reaches callers. It never holds a path, an account, a prompt or a foreign message;
@@ -104,6 +110,40 @@ class RateLimited(RequestRefused):
     def __init__(self, *, retry_after_seconds: float) -> None:
         super().__init__("Too many requests; try again later.")
         self.retry_after_seconds = retry_after_seconds
+
+
+class BudgetExceeded(RequestRefused):
+    """The job would cost more than is left of the caller's budget for this month."""
+
+    def __init__(self, *, retry_after_seconds: float) -> None:
+        super().__init__("The budget for this month does not allow this job.")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class DeliveryNotFound(RequestRefused):
+    """The caller has no such delivery of a webhook."""
+
+    def __init__(self, *, path: Sequence[str] | None = None) -> None:
+        super().__init__("There is no delivery with this ID.", path=path)
+
+
+class AccessDenied(Text2ImageError):
+    """The caller may not do that."""
+
+
+class NotAuthenticated(AccessDenied):
+    """There is no credential, it is not one of this server's, or it has ended (`is_expired`)."""
+
+    def __init__(self, message: str = "A valid API key or token is needed.", *, is_expired: bool = False) -> None:
+        super().__init__(message)
+        self.is_expired = is_expired
+
+
+class NotPermitted(AccessDenied):
+    """The caller's role does not allow it."""
+
+    def __init__(self, message: str = "Your role does not allow this.") -> None:
+        super().__init__(message)
 
 
 class GenerationFailed(Text2ImageError):
@@ -200,6 +240,10 @@ class WorkerLost(GenerationFailed):
 
 class IllegalTransition(Text2ImageError):
     """A job was asked to move in a way that the transition table does not know."""
+
+
+class NotDelivered(Text2ImageError):
+    """A webhook could not be sent, or gave no answer. The text may be shown to its caller."""
 
 
 class ServiceUnavailable(Text2ImageError):

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from graphql_api.domain.errors import InvalidInput
 from graphql_api.domain.styles import Style
+from graphql_api.domain.webhook import Webhook
 
 MAX_SEED = 2**32 - 1
 MAX_REFERENCE_CHARS = 200
@@ -139,11 +140,17 @@ class GenerationRequest:
     format: ImageFormat = ImageFormat.JPEG
     reference: str | None = None
     idempotency_key: str | None = None
+    webhook: Webhook | None = None
 
     def digest(self) -> str:
         """A fingerprint of everything that was asked but the key itself: equal for equal requests only."""
         asked = asdict(self)
         del asked["idempotency_key"]
+        if self.webhook is None:
+            # As it was before there were webhooks: keys that were used then still stand for the same request.
+            del asked["webhook"]
+        else:
+            asked["webhook"]["events"] = sorted(self.webhook.events)
         return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 

@@ -20,6 +20,7 @@ from enum import StrEnum
 from graphql_api.domain.errors import GenerationFailed, IllegalTransition, JobFailureCode, WorkerLost
 from graphql_api.domain.generation import GenerationParameters, ImageFormat
 from graphql_api.domain.ids import CallerId, JobId
+from graphql_api.domain.webhook import Webhook, WebhookEvent
 
 
 class JobStatus(StrEnum):
@@ -247,11 +248,34 @@ class Job:
     """Whether it runs and its endpoint has not taken it so far."""
     trace: str | None = None
     """The W3C traceparent of its submission, where that was traced: whoever runs it goes on with the same trace."""
+    webhook: Webhook | None = None
+    account: str = ""
+    """What it is charged to; empty when nobody keeps accounts."""
+    reserved: int = 0
+    """What it is expected to cost, in millionths of a US dollar; held back from the budget until its end."""
+    cost: int | None = None
+    """What its invocations have cost so far, in millionths of a US dollar; None when nothing was paid for, or when its
+    model has no price."""
 
     @property
     def is_final(self) -> bool:
         """Whether the job is over."""
         return self.status.is_final
+
+    @property
+    def month(self) -> str:
+        """The month that it is charged in, such as 2026-11."""
+        return f"{self.created_at:%Y-%m}"
+
+    @property
+    def charged(self) -> int:
+        """What its account is charged with by now, in millionths of a US dollar."""
+        return (self.cost or 0) if self.is_final else max(self.reserved, self.cost or 0)
+
+    @property
+    def webhook_event(self) -> WebhookEvent | None:
+        """What its webhook is told of its latest move, or None."""
+        return None if self.webhook is None else self.webhook.event_of(self.status)
 
     @property
     def may_have_strays(self) -> bool:
@@ -340,6 +364,10 @@ class Job:
     def canceled(self, outcome: CancelOutcome, *, at: datetime) -> Job:
         """Its caller cancels it."""
         return replace(self._ended(JobStatus.CANCELED, at=at), cancel_outcome=outcome)
+
+    def paid(self, amount: int | None) -> Job:
+        """Something more was paid for it, in millionths of a US dollar; None where its model has no price."""
+        return self if amount is None else replace(self, cost=(self.cost or 0) + amount)
 
     def with_progress(self, progress: Progress) -> Job:
         """The job with a later progress report."""
