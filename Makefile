@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PORT ?= 8000
 PYTEST_ARGS ?= --numprocesses 2 --dist loadfile
+NODE_TESTS := tests/conformance/node
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -17,8 +18,12 @@ run: $(VENV)/.ready-to-run ## Serve on 127.0.0.1:8000; PORT=8123 make run for an
 	@PORT=$(PORT) $(BIN)/text2image serve
 
 .PHONY: test
-test: $(VENV)/.ready-to-develop ## Run all tests, on two processes; PYTEST_ARGS= for other arguments
-	@$(BIN)/pytest $(PYTEST_ARGS)
+test: $(VENV)/.ready-to-develop ## Run the tests but for those of npm's clients, on two processes; PYTEST_ARGS= for other arguments
+	@$(BIN)/pytest $(PYTEST_ARGS) --ignore $(NODE_TESTS)
+
+.PHONY: test-clients
+test-clients: $(VENV)/.ready-to-develop ## Run the clients and tools of npm against the server and its schema
+	@$(BIN)/pytest $(PYTEST_ARGS) $(NODE_TESTS)
 
 .PHONY: check
 check: $(VENV)/.ready-to-develop ## Lint, formatting, types, import contracts, schema drift
@@ -45,9 +50,13 @@ bench: $(VENV)/.ready-to-develop ## Run all benchmarks, and print what docs/benc
 lock: $(VENV)/.ready-to-develop ## Resolve the dependencies again and write the lock files
 	@BIN=$(BIN) scripts/lock
 
+.PHONY: lock-clients
+lock-clients: $(VENV)/.ready-to-develop ## Resolve the clients of npm again and write their lock file
+	@BIN=$(abspath $(BIN)) scripts/lock-clients
+
 .PHONY: clean
 clean: ## Delete what was made here, except for the data
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis bench/results
+	rm -rf $(VENV) tests/clients/js/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis bench/results
 
 $(VENV)/.ready-to-run: requirements.txt pyproject.toml
 	@PYTHON=$(PYTHON) VENV=$(VENV) scripts/install requirements.txt

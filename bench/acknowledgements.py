@@ -33,7 +33,7 @@ def main() -> None:
 
     async def measure(server: Server) -> Figures:
         return await acknowledgements(
-            server, seconds=asked.seconds, connections=asked.connections, next_request=_requests()
+            server, seconds=asked.seconds, connections=asked.connections, next_request=requests()
         )
 
     figures = in_rotation((PRODUCT, BASELINE), measure, rounds=asked.rounds, only=asked.only)
@@ -64,15 +64,15 @@ async def acknowledgements(
     }
 
 
-def _requests() -> Callable[[], bytes]:
-    """Requests that differ in prompt and key."""
+def requests(headers: bytes = b"") -> Callable[[], bytes]:
+    """Requests that differ in prompt and key; `headers` are lines of more of them."""
     run, numbers = uuid.uuid4().hex, itertools.count()
     body = {"query": GENERATE, "variables": {"input": {"prompt": "a lighthouse, @", "idempotencyKey": f"{run}-@"}}}
     first, second, third = json.dumps(body).encode().split(b"@")
 
     def next_request() -> bytes:
         number = b"%08d" % next(numbers)
-        return post(b"".join((first, number, second, number, third)))
+        return post(b"".join((first, number, second, number, third)), headers)
 
     return next_request
 

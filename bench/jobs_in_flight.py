@@ -19,6 +19,7 @@ import psutil
 from bench.harness import ROOT, Figures, Target, arguments, report, run
 from bench.production_path import stub_aws
 from graphql_api.bootstrap import open_services
+from graphql_api.domain.caller import LOCAL
 from graphql_api.domain.generation import GenerationRequest
 from graphql_api.domain.ids import LOCAL_CALLER
 from graphql_api.domain.job import JobStatus
@@ -60,11 +61,11 @@ async def in_flight(jobs: int) -> float:
         running = JobQuery(statuses=frozenset({JobStatus.RUNNING}))
         async with open_services(settings) as services:
             # One job first, so that what is opened and imported once is not counted.
-            await services.jobs.submit(LOCAL_CALLER, GenerationRequest(prompt="a lighthouse"))
+            await services.jobs.submit(LOCAL, GenerationRequest(prompt="a lighthouse"))
             await asyncio.sleep(SETTLE_SECONDS)
             before = process.memory_full_info().uss
             for _ in range(jobs - 1):
-                await services.jobs.submit(LOCAL_CALLER, GenerationRequest(prompt="a lighthouse"))
+                await services.jobs.submit(LOCAL, GenerationRequest(prompt="a lighthouse"))
             async with asyncio.timeout(DRAW_SECONDS / 2):
                 for delay in itertools.repeat(0.1):
                     if await services.jobs.count(LOCAL_CALLER, running) == jobs:

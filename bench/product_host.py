@@ -22,10 +22,11 @@ from bench.sample_image import sample_image
 from graphql_api import app as product
 from graphql_api.bootstrap import Services
 from graphql_api.commands import serve as serving
+from graphql_api.domain.caller import LOCAL
 from graphql_api.domain.generation import GenerationRequest
 from graphql_api.domain.ids import LOCAL_CALLER, global_id
 from graphql_api.domain.job import Job
-from graphql_api.ports import JobMoved
+from graphql_api.ports import Authenticator, JobMoved
 from graphql_api.settings import Settings
 
 
@@ -41,7 +42,7 @@ class ProductHost:
         """Submit jobs; they run from the first event on, as far as watchers are told."""
         wanted = GenerationRequest(prompt="a lighthouse", size=None)
         submitted = await asyncio.gather(
-            *(self._services.jobs.submit(LOCAL_CALLER, wanted) for _ in range(count)),
+            *(self._services.jobs.submit(LOCAL, wanted) for _ in range(count)),
         )
         self._revision = await self._services.store.caller_revision(LOCAL_CALLER)
         ids = [one.job.id for one in submitted]
@@ -80,7 +81,7 @@ def main() -> None:
         settings: Settings,
         *,
         with_worker: bool,
-        identify: product.Identify,
+        authenticator: Authenticator | None,
         on_ready: Callable[[Services], None] | None = None,
     ) -> Starlette:
         def open_door(services: Services) -> None:
@@ -89,7 +90,7 @@ def main() -> None:
             door = doors.enter_async_context(side_door(ProductHost(services), asked.control))
             opening.append(asyncio.get_running_loop().create_task(door))
 
-        return product.create_app(settings, with_worker=with_worker, identify=identify, on_ready=open_door)
+        return product.create_app(settings, with_worker=with_worker, authenticator=authenticator, on_ready=open_door)
 
     setattr(serving, "create_app", create_app)  # noqa: B010 - the one seam that keeps server options and GC the product's
     with_worker = os.environ.get("BENCH_WORKER") == "on"

@@ -25,6 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bench.harness import ROOT, Figures, Target, arguments, free_port, report, run, stop
 from graphql_api.adapters.aws import AwsOptions, open_aws
 from graphql_api.bootstrap import Services, open_services
+from graphql_api.domain.caller import LOCAL
 from graphql_api.domain.generation import GenerationRequest
 from graphql_api.domain.ids import LOCAL_CALLER, JobId
 from graphql_api.domain.job import JobStatus
@@ -132,9 +133,7 @@ async def product_jobs(count: int, side: int) -> Figures:
         # First without a worker, so that all of them are queued when it begins.
         async with open_services(settings, with_worker=False) as services:
             for number in range(count):
-                await services.jobs.submit(
-                    LOCAL_CALLER, GenerationRequest(prompt=f"a lighthouse, {number}", seed=number)
-                )
+                await services.jobs.submit(LOCAL, GenerationRequest(prompt=f"a lighthouse, {number}", seed=number))
         async with open_services(settings) as services:
             return await _timed(services, count)
 

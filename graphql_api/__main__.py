@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from graphql_api.commands.doctor import Finding
     from graphql_api.commands.generate import Report
+    from graphql_api.domain.api_key import ApiKey
+    from graphql_api.service.api_keys import ApiKeys
     from graphql_api.settings import Settings
+
+_Result = TypeVar("_Result")
 
 app = typer.Typer(
     name="text2image",
@@ -22,6 +26,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+keys = typer.Typer(
+    help="Make, list, rotate and revoke API keys, also while a server runs. They count where TEXT2IMAGE_AUTH=keys.",
+    no_args_is_help=True,
+)
+app.add_typer(keys, name="keys")
 
 
 @app.command()
@@ -39,10 +49,10 @@ def serve(
     from graphql_api.domain.errors import Text2ImageError
 
     settings = _settings()
-    if reload:
-        command.serve_with_reload(settings, host=host, port=port)
-        return
     try:
+        if reload:
+            command.serve_with_reload(settings, host=host, port=port)
+            return
         raise typer.Exit(command.serve(settings, host=host, port=port, with_worker=run_jobs))
     except PortTaken as error:
         _stop(f"{error} Choose another with --port or PORT=.")
@@ -79,6 +89,9 @@ def generate(
         Path, typer.Option("--output", "-o", help="File to write; its ending chooses the format.")
     ] = Path("image.jpg"),
     server: Annotated[str, typer.Option(help="URL of a server. Without one, the job runs in this process.")] = "",
+    token: Annotated[
+        str, typer.Option(envvar="TEXT2IMAGE_TOKEN", help="API key or token for that server.", show_envvar=True)
+    ] = "",
     negative: Annotated[str, typer.Option(help="What to avoid.")] = "",
     style: Annotated[str, typer.Option(help="Name of a style, such as watercolor.")] = "",
     width: Annotated[int | None, typer.Option(help="Width in pixels; needs --height too.")] = None,
@@ -107,7 +120,9 @@ def generate(
         seed=seed,
         format=formats[output.suffix.lower()],
     )
-    reports = command.generate_there(server, request) if server else command.generate_here(_settings(), request)
+    reports = (
+        command.generate_there(server, request, token=token) if server else command.generate_here(_settings(), request)
+    )
     try:
         last = asyncio.run(_show(reports))
     except (command.GenerationStopped, ValueError, Text2ImageError) as error:
@@ -191,6 +206,137 @@ def schema() -> None:
     from graphql_api.schema import print_schema
 
     typer.echo(print_schema())
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="What the key is for, such as 'web shop'.")],
+    caller: Annotated[
+        str,
+        typer.Option(help="ID of the caller whom the key belongs to, and whose jobs it shows. A new caller if none."),
+    ] = "",
+    role: Annotated[
+        Literal["member", "reader"], typer.Option(help="A reader looks and watches, and changes nothing.")
+    ] = "member",
+    expires: Annotated[
+        str, typer.Option(metavar="90d|2027-01-31", help="When it ends: so long from now, or when a day begins (UTC).")
+    ] = "",
+    requests_per_minute: Annotated[int | None, typer.Option(min=0, help="Requests a minute, at most.")] = None,
+    jobs_per_minute: Annotated[int | None, typer.Option(min=0, help="Jobs a minute, at most.")] = None,
+    jobs_in_flight: Annotated[int | None, typer.Option(min=0, help="Jobs queued or running, at most.")] = None,
+    pixels_per_day: Annotated[int | None, typer.Option(min=0, help="Pixels of images a day, at most.")] = None,
+    sockets: Annotated[int | None, typer.Option(min=0, help="Open WebSockets in one process, at most.")] = None,
+    streams: Annotated[int | None, typer.Option(min=0, help="Open subscriptions in one process, at most.")] = None,
+    dollars_per_month: Annotated[
+        float | None, typer.Option(min=0, help="US dollars that its jobs may cost in a calendar month (UTC).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the key and its token as JSON.")] = False,
+) -> None:
+    """Make a key, and print its token, which is shown once. A limit that is not given is the server's."""
+    from graphql_api.commands import keys as command
+    from graphql_api.domain.caller import CallerLimits, CallerRole
+
+    try:
+        expires_at = command.instant_of(expires) if expires else None
+    except ValueError as error:
+        _stop(f"--expires: {error}", code=2)
+    limits = CallerLimits(
+        requests_per_minute=requests_per_minute,
+        jobs_per_minute=jobs_per_minute,
+        jobs_in_flight=jobs_in_flight,
+        pixels_per_day=pixels_per_day,
+        sockets=sockets,
+        streams=streams,
+        dollars_per_month=dollars_per_month,
+    )
+    made = _with_keys(
+        lambda opened: opened.create(
+            caller or None, name, role=CallerRole(role.upper()), limits=limits, expires_at=expires_at
+        )
+    )
+    _show_key(*made, as_json=as_json)
+
+
+@keys.command("list")
+def list_keys(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line for each key.")] = False,
+) -> None:
+    """Show all keys, also those that have ended."""
+    import json
+
+    from rich.console import Console
+
+    from graphql_api.commands import keys as command
+
+    found = _with_keys(lambda opened: opened.all())
+    if as_json:
+        for key in found:
+            typer.echo(json.dumps(command.as_json(key)))
+    elif found:
+        Console().print(command.table_of(found))
+    else:
+        typer.echo("There are no keys.", err=True)
+
+
+@keys.command("rotate")
+def rotate_key(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="ID of the key, as `keys list` shows it.")],
+    grace: Annotated[str, typer.Option(metavar="24h", help="How long the old one still counts.")] = "24h",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the new key and its token as JSON.")] = False,
+) -> None:
+    """Make a key in the place of another, for the same caller, and print its token, which is shown once."""
+    from graphql_api.commands import keys as command
+
+    try:
+        grace_seconds = command.seconds_of(grace)
+    except ValueError as error:
+        _stop(f"--grace: {error}", code=2)
+    made = _with_keys(lambda opened: opened.rotate(key_id, grace_seconds))
+    _show_key(*made, as_json=as_json)
+    typer.echo(f"The old key, {key_id}, ends in {grace} at the latest.", err=True)
+
+
+@keys.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="ID of the key, as `keys list` shows it.")],
+) -> None:
+    """End a key for good. Servers notice within 10 seconds; what is open then ends soon after."""
+    revoked = _with_keys(lambda opened: opened.revoke(key_id))
+    typer.echo(f"Revoked {revoked.id}, {revoked.name}.", err=True)
+
+
+def _with_keys(use: Callable[[ApiKeys], Awaitable[_Result]]) -> _Result:
+    """Do something with the keys of the server, or say why not."""
+    from graphql_api.commands import keys as command
+    from graphql_api.domain.errors import InvalidInput, Text2ImageError
+    from graphql_api.service.api_keys import KeyEnded, KeyNotFound
+
+    settings = _settings()
+
+    async def run() -> _Result:
+        async with command.open_keys(settings) as opened:
+            return await use(opened)
+
+    try:
+        return asyncio.run(run())
+    except (KeyNotFound, KeyEnded) as error:
+        _stop(str(error))
+    except InvalidInput as error:
+        _stop(str(error), code=2)
+    except (ValueError, Text2ImageError) as error:
+        _stop(f"The keys cannot be used: {error}")
+
+
+def _show_key(key: ApiKey, token: str, *, as_json: bool) -> None:
+    """The token alone on standard output, so that it can be piped to where it is kept."""
+    import json
+
+    from graphql_api.commands import keys as command
+
+    ends = "" if key.expires_at is None else f", until {command.shown(key.expires_at)}"
+    typer.echo(f"Key {key.id}, {key.name}, of the caller {key.caller_id}{ends}.", err=True)
+    typer.echo("This is its token. It is not shown again:", err=True)
+    typer.echo(json.dumps({"token": token, **command.as_json(key)}) if as_json else token)
 
 
 async def _show(reports: AsyncIterator[Report]) -> Report | None:

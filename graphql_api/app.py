@@ -11,12 +11,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from graphql_api import log_context
 from graphql_api.bootstrap import Services, open_services
-from graphql_api.domain.ids import LOCAL_CALLER, CallerId
+from graphql_api.domain.caller import Caller
+from graphql_api.http.authentication import Door
 from graphql_api.http.explorer import explorer_routes
-from graphql_api.http.graphql_view import GraphQLView
-from graphql_api.http.guards import BodyGuard, HostGuard, OriginGuard
+from graphql_api.http.graphql_view import GraphQLView, MakeContext
+from graphql_api.http.guards import BodyGuard, HostGuard, OriginGuard, SocketGuard
 from graphql_api.http.health import (
     METRICS_PATH,
     PROBE_PATHS,
@@ -29,12 +29,9 @@ from graphql_api.http.health import (
 from graphql_api.http.images import image_routes
 from graphql_api.http.request_ids import RequestIds
 from graphql_api.http.rest import RestApi
-from graphql_api.schema import schema
+from graphql_api.ports import Authenticator
 from graphql_api.schema.context import Context
 from graphql_api.settings import Settings
-
-Identify = Callable[[HTTPConnection], CallerId]
-"""Who asks."""
 
 GRAPHQL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
 """All that a client may try: the view itself answers 405 with `Allow`, in JSON."""
@@ -44,15 +41,16 @@ def create_app(
     settings: Settings,
     *,
     with_worker: bool = True,
-    identify: Identify = lambda _: LOCAL_CALLER,
+    authenticator: Authenticator | None = None,
     on_ready: Callable[[Services], None] | None = None,
 ) -> Starlette:
-    """The ASGI application. Services are opened when it starts and closed when it stops."""
+    """The ASGI application. Services are opened when it starts and closed when it stops. An `authenticator` takes the
+    place of the one that the settings name."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_services(settings, with_worker=with_worker) as services:
-            app.router.routes.extend(routes(services, identify))
+        async with open_services(settings, with_worker=with_worker, authenticator=authenticator) as services:
+            app.router.routes.extend(routes(services))
             if on_ready is not None:
                 on_ready(services)
             yield
@@ -65,24 +63,31 @@ def create_app_from_environment() -> Starlette:
     return create_app(Settings())
 
 
-def routes(services: Services, identify: Identify) -> list[BaseRoute]:
+def routes(services: Services) -> list[BaseRoute]:
     """Every route."""
-    settings = services.settings
-    make_context = context_maker(services, identify)
+    settings, make_context = services.settings, context_maker(services)
+    door = Door(
+        authenticator=services.authenticator,
+        fair_use=services.fair_use,
+        sessions=services.sessions,
+        asks=services.asks_who,
+    )
     view = GraphQLView(
-        schema,
+        services.schema,
         make_context=make_context,
+        door=door,
         streams=services.streams,
         max_operations_per_socket=settings.max_operations_per_socket,
+        max_messages_per_second=settings.max_messages_per_second,
     )
     return [
         Route("/graphql", view, methods=GRAPHQL_METHODS),
         WebSocketRoute("/graphql", view),
-        *RestApi(make_context, services.streams, settings.rest_wait).routes(),
-        *explorer_routes(),
+        *RestApi(make_context, door, services.streams, settings.rest_wait).routes(),
+        *(explorer_routes() if settings.explorer else []),
         *_operators_routes(services),
         *preview_routes(services.broker),
-        *(image_routes(services.image_folder) if services.image_folder else []),
+        *(image_routes(folder.root, folder.signing) if (folder := services.image_folder) else []),
     ]
 
 
@@ -101,17 +106,17 @@ def _operators_routes(services: Services) -> list[BaseRoute]:
     return [*health_routes(readiness), *shown]
 
 
-def context_maker(services: Services, identify: Identify) -> Callable[[HTTPConnection], Context]:
+def context_maker(services: Services) -> MakeContext:
     """What makes the context of a request or of a socket."""
 
-    def make_context(connection: HTTPConnection) -> Context:
-        caller_id = identify(connection)
-        log_context.bind(caller_id=caller_id)
+    def make_context(connection: HTTPConnection, caller: Caller) -> Context:
         return Context(
-            caller_id=caller_id,
+            caller=caller,
             jobs=services.jobs,
             watching=services.watching,
             models=services.models,
+            fair_use=services.fair_use,
+            webhooks=services.webhooks,
             transport="websocket" if connection.scope["type"] == "websocket" else "http",
             may_write=connection.scope.get("method") != "GET",
         )
@@ -126,7 +131,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
             allow_origins=settings.allowed_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=["X-Request-Id"],
+            expose_headers=["Retry-After", "WWW-Authenticate", "X-Request-Id"],
             max_age=600,
         )
     ]
@@ -135,6 +140,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
         _host_guard(settings),
         *(cors if settings.allowed_origins else []),
         Middleware(OriginGuard, allowed_origins=settings.allowed_origins),
+        Middleware(SocketGuard, max_per_address=settings.max_sockets_per_address),
         Middleware(BodyGuard),
     ]
 

@@ -19,19 +19,35 @@ from graphql_api.adapters.event_broker import open_event_broker
 from graphql_api.adapters.image_store import open_image_store
 from graphql_api.adapters.image_store.cloudfront import UrlSigning
 from graphql_api.adapters.image_store.folder import FolderImageStore
+from graphql_api.adapters.image_store.signed_urls import FolderSigning
 from graphql_api.adapters.job_store import is_shared, open_job_store
+from graphql_api.adapters.key_store import key_store_url, open_key_store
 from graphql_api.adapters.model_endpoint import open_model_endpoint
+from graphql_api.adapters.rate_limiter import open_rate_limiter
+from graphql_api.adapters.webhook_sender import open_webhook_sender
+from graphql_api.domain.caller import CallerLimits
 from graphql_api.domain.generation import Model, ModelDefaults, ModelLimits
 from graphql_api.model_file import DeclaredModel, ModelFileError, read_model_file, single_model
-from graphql_api.ports import DeferredEndpoint, EventBroker, ImageStore, JobStore, ModelEndpoint
+from graphql_api.ports import Authenticator, DeferredEndpoint, EventBroker, ImageStore, JobStore, ModelEndpoint
+from graphql_api.schema import schema
+from graphql_api.schema.documents import DocumentRules
+from graphql_api.schema.execution import JobSchema
+from graphql_api.schema.trusted import read_trusted_documents
+from graphql_api.service.api_keys import KeyAuthenticator
 from graphql_api.service.bench import Bench, WorkerOptions
+from graphql_api.service.callers import OneCaller, Sessions
 from graphql_api.service.completions import Completions
 from graphql_api.service.estimates import Estimates
+from graphql_api.service.fair_use import FairUse
 from graphql_api.service.janitor import Janitor, JanitorOptions
 from graphql_api.service.jobs import JobService
 from graphql_api.service.models import InvocationPolicy, ModelRegistry, RunnableModel
+from graphql_api.service.postman import Postman
 from graphql_api.service.streams import Streams
 from graphql_api.service.watching import WatchService
+from graphql_api.service.webhook_messages import WebhookMessages
+from graphql_api.service.webhook_signing import WebhookSecrets
+from graphql_api.service.webhooks import Mailing, Webhooks
 from graphql_api.service.worker import Worker
 from graphql_api.settings import DEFAULT_ENDPOINT, Settings
 from graphql_api.telemetry import traces, watch_event_loop
@@ -59,12 +75,19 @@ class Services:
     settings: Settings
     store: JobStore
     images: ImageStore
-    image_folder: Path | None
-    """Where the images are when this program hands them out itself."""
+    image_folder: FolderImageStore | None
+    """The same, when this program hands the images out itself."""
     broker: EventBroker
     models: ModelRegistry
     jobs: JobService
     watching: WatchService
+    schema: JobSchema
+    authenticator: Authenticator
+    asks_who: bool
+    """Whether callers must show a credential."""
+    fair_use: FairUse
+    sessions: Sessions
+    webhooks: Webhooks
     failed: asyncio.Event
     """Set when a part that must run for ever has ended; the program should too."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
@@ -76,10 +99,14 @@ class Services:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, with_worker: bool = True, only_models: Collection[str] = ()
+    settings: Settings,
+    *,
+    with_worker: bool = True,
+    only_models: Collection[str] = (),
+    authenticator: Authenticator | None = None,
 ) -> AsyncIterator[Services]:
     """Open every adapter, start the background work, and close all of it in reverse order. With `only_models`, the
-    worker runs no others.
+    worker runs no others. An `authenticator` takes the place of the one that the settings name.
 
     Raises ValueError for settings that make no sense, ServiceUnavailable when something cannot be opened.
     """
@@ -94,6 +121,9 @@ async def open_services(
         broker = await stack.enter_async_context(open_event_broker(settings.events))
         executor = stack.enter_context(_cpu_threads())
         models = await _open_models(stack, settings, declared, executor, aws)
+        limiter = await stack.enter_async_context(open_rate_limiter(settings.events))
+        fair_use = FairUse(limiter, store, _default_limits(settings))
+        mailing = await _open_mailing(stack, settings, store)
         estimates = Estimates(store, models)
         jobs = JobService(
             store=store,
@@ -103,22 +133,32 @@ async def open_services(
             estimates=estimates,
             max_queued=settings.max_queued,
             retention_seconds=settings.retention or None,
+            fair_use=fair_use,
         )
+        known = authenticator or await _open_authenticator(stack, settings)
+        sessions = Sessions(known)
         services = Services(
             settings=settings,
             store=store,
             images=images,
-            image_folder=images.root if isinstance(images, FolderImageStore) else None,
+            image_folder=images if isinstance(images, FolderImageStore) else None,
             broker=broker,
             models=models,
             jobs=jobs,
             watching=WatchService(jobs=jobs, store=store, broker=broker),
+            schema=schema.with_rules(_document_rules(settings)),
+            authenticator=known,
+            asks_who=not isinstance(known, OneCaller),
+            fair_use=fair_use,
+            sessions=sessions,
+            webhooks=Webhooks(mailing),
             failed=asyncio.Event(),
         )
         background = _Background(services.failed)
         stack.push_async_callback(background.stop)
         background.start(watch_event_loop(), "watch over the event loop")
         background.start(_every(CHECK_MISSED_SECONDS, services.watching.check_for_missed_notices), "missed notices")
+        background.start(sessions.run(), "look after credentials")
         if with_worker:
             bench = Bench(
                 worker_id=f"worker-{secrets.token_hex(8)}",
@@ -131,6 +171,9 @@ async def open_services(
             )
             janitor = Janitor(store, jobs, models, holder=bench.worker_id, options=_janitor_options(settings))
             background.start(janitor.run(), "janitor")
+            if mailing is not None:
+                postman = Postman(store, mailing.sender, mailing.secrets, WebhookMessages(images))
+                background.start(postman.run(), "postman")
             if settings.completions:
                 queue = await stack.enter_async_context(open_completion_queue(settings.completions, aws=aws))
                 background.start(Completions(queue, store, broker).run(), "taking of notices")
@@ -138,6 +181,60 @@ async def open_services(
             background.start(worker.run(), "worker")
             services = replace(services, worker=worker)
         yield services
+
+
+async def _open_authenticator(stack: AsyncExitStack, settings: Settings) -> Authenticator:
+    match settings.auth:
+        case "keys":
+            store = await stack.enter_async_context(open_key_store(key_store_url(settings.database_url)))
+            return KeyAuthenticator(store)
+        case "jwt":
+            from graphql_api.adapters.authenticator.jwt import JwtOptions, open_jwt_authenticator
+
+            options = JwtOptions(
+                issuer=settings.jwt_issuer,
+                audience=settings.jwt_audience,
+                audience_claim=settings.jwt_audience_claim,
+                jwks_url=settings.jwt_jwks_url,
+                caller_claim=settings.jwt_caller_claim,
+                limits_claim=settings.jwt_limits_claim,
+            )
+            return await stack.enter_async_context(open_jwt_authenticator(options))
+        case "none":
+            return OneCaller()
+
+
+def _default_limits(settings: Settings) -> CallerLimits:
+    """What callers may use who have no limits of their own."""
+    return CallerLimits(
+        requests_per_minute=settings.requests_per_minute or None,
+        jobs_per_minute=settings.jobs_per_minute or None,
+        jobs_in_flight=settings.jobs_in_flight or None,
+        pixels_per_day=settings.pixels_per_day or None,
+        sockets=settings.sockets_per_caller or None,
+        streams=settings.streams_per_caller or None,
+        dollars_per_month=settings.dollars_per_month or None,
+    )
+
+
+async def _open_mailing(stack: AsyncExitStack, settings: Settings, store: JobStore) -> Mailing | None:
+    """What sends webhooks, None where there are none."""
+    secret = settings.webhook_secret.get_secret_value()
+    if not secret:
+        return None
+    secrets_of_callers = WebhookSecrets(secret)
+    sender = await stack.enter_async_context(open_webhook_sender(settings.webhook_networks))
+    return Mailing(store=store, sender=sender, secrets=secrets_of_callers)
+
+
+def _document_rules(settings: Settings) -> DocumentRules:
+    if settings.documents_only and not settings.documents:
+        raise ValueError("TEXT2IMAGE_DOCUMENTS_ONLY needs TEXT2IMAGE_DOCUMENTS to name the documents.")
+    return DocumentRules(
+        trusted=read_trusted_documents(Path(settings.documents)) if settings.documents else None,
+        only_trusted=settings.documents_only,
+        allows_introspection=settings.explorer,
+    )
 
 
 def open_images(settings: Settings, aws: Aws) -> AbstractAsyncContextManager[ImageStore]:
@@ -148,7 +245,13 @@ def open_images(settings: Settings, aws: Aws) -> AbstractAsyncContextManager[Ima
         aws=aws,
         signing=_url_signing(settings),
         presigned_seconds=settings.url_seconds,
+        folder_signing=_folder_signing(settings),
     )
+
+
+def _folder_signing(settings: Settings) -> FolderSigning | None:
+    secret = settings.url_secret.get_secret_value()
+    return FolderSigning(secret, valid_seconds=settings.url_seconds) if secret else None
 
 
 def _url_signing(settings: Settings) -> UrlSigning | None:

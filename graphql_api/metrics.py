@@ -121,6 +121,17 @@ BROKER_NOTICES_DROPPED = Counter(
     "Notices that were not sent because the broker was away; watchers read the rows instead.",
 )
 
+# --- webhooks --------------------------------------------------------------------------------------------------------
+
+WEBHOOK_ATTEMPTS = Counter(
+    "text2image_webhook_attempts_total",
+    "Requests to webhooks by outcome: delivered, refused (another status than 2xx), no_answer, or fault (ours).",
+    ["outcome"],
+)
+WEBHOOKS_GIVEN_UP = Counter(
+    "text2image_webhooks_given_up_total", "Deliveries to webhooks that will not be attempted again by themselves."
+)
+
 # --- the process -----------------------------------------------------------------------------------------------------
 
 LOOP_LAG = Histogram(

@@ -315,7 +315,7 @@ class KeyStore(Protocol):
     """Where API keys are kept. Other processes may change them at any time."""
 
     async def add(self, key: ApiKey) -> None:
-        """Keep a new key, durably. Its ID must not be in use."""
+        """Keep a new key, durably. Raises ValueError when its ID is in use."""
         ...
 
     async def find(self, key_id: str) -> ApiKey | None:
@@ -327,7 +327,8 @@ class KeyStore(Protocol):
         ...
 
     async def update(self, key: ApiKey) -> bool:
-        """Replace the key of the same ID, durably. False when there is none."""
+        """Replace the key of the same ID, durably, but keep the time when it was revoked, if it was. False when there
+        is none."""
         ...
 
 

@@ -74,8 +74,8 @@ class Settings(BaseSettings):
     )
     auth: Literal["none", "keys", "jwt"] = Field(
         default="none",
-        description="Who may ask: `none` is one caller, on this machine only; `keys` those who have an API key (`text2image "
-        "keys`); `jwt` those whom an identity provider knows.",
+        description="Who may ask: `none` is one caller, on this machine only; `keys` those who have an API key "
+        "(`text2image keys`); `jwt` those whom an identity provider knows.",
     )
     open_to_all: bool = Field(
         default=False, description="Let anybody in who reaches the server, where `AUTH` is `none`."
@@ -112,7 +112,9 @@ class Settings(BaseSettings):
         description="US dollars that the jobs of an account may cost in a calendar month. 0: any number.",
     )
     max_sockets_per_address: int = Field(
-        default=1000, ge=1, description="Open WebSockets of one network address, in one process."
+        default=1000,
+        ge=1,
+        description="Open WebSockets of one network address, in one process; of connections in all, twice as many.",
     )
     max_messages_per_second: int = Field(
         default=100, ge=1, description="Messages a second on one WebSocket, over any ten seconds."
@@ -125,8 +127,8 @@ class Settings(BaseSettings):
     explorer: bool = Field(default=True, description="Serve `/graphiql`, and answer introspection.")
     documents: str = Field(
         default="",
-        description="Path of a JSON file of trusted documents, by ID or hash: as Relay, Apollo and GraphQL Code Generator "
-        "write them.",
+        description="Path of a JSON file of trusted documents, by ID or hash: as Relay, Apollo and GraphQL Code "
+        "Generator write them.",
     )
     documents_only: bool = Field(default=False, description="Run no other documents than those.")
     webhook_secret: SecretStr = Field(
@@ -136,8 +138,8 @@ class Settings(BaseSettings):
     )
     webhook_networks: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Networks that webhooks may be sent to although they are not public, also without TLS, separated by "
-        "commas.",
+        description="Networks that webhooks may be sent to although they are not public, also without TLS, separated "
+        "by commas.",
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("localhost", "127.0.0.1", "[::1]"),

@@ -11,9 +11,9 @@ from typing import cast
 PREFIX = b"POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: application/json\r\n"
 
 
-def post(body: bytes) -> bytes:
-    """A request to /graphql as bytes."""
-    return b"%sContent-Length: %d\r\n\r\n%s" % (PREFIX, len(body), body)
+def post(body: bytes, headers: bytes = b"") -> bytes:
+    """A request to /graphql as bytes; `headers` are lines of more of them."""
+    return b"%s%sContent-Length: %d\r\n\r\n%s" % (PREFIX, headers, len(body), body)
 
 
 @dataclass(slots=True)

@@ -13,10 +13,11 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from graphql_api.bootstrap import Services, open_services
+from graphql_api.domain.caller import LOCAL
 from graphql_api.domain.errors import Text2ImageError
 from graphql_api.domain.generation import GenerationRequest
-from graphql_api.domain.ids import LOCAL_CALLER
 from graphql_api.domain.job import Job
+from graphql_api.service.callers import OneCaller
 from graphql_api.settings import Settings
 
 FOLLOW = """
@@ -57,10 +58,10 @@ async def generate_here(settings: Settings, request: GenerationRequest) -> Async
     """Run a job in this process, in a folder that is deleted afterwards. Raises GenerationStopped."""
     with tempfile.TemporaryDirectory(prefix="text2image-") as folder:
         private = settings.model_copy(update={"data_dir": Path(folder), "database": "", "images": ""})
-        async with open_services(private) as services:
+        async with open_services(private, authenticator=OneCaller()) as services:
             try:
-                job = (await services.jobs.submit(LOCAL_CALLER, request)).job
-                async with aclosing(await services.watching.watch_job(LOCAL_CALLER, job.id)) as events:
+                job = (await services.jobs.submit(LOCAL, request)).job
+                async with aclosing(await services.watching.watch_job(LOCAL.id, job.id)) as events:
                     async for event in events:
                         if event.job is not None:
                             yield _report(event.job, await _image(services, event.job))
@@ -73,7 +74,7 @@ async def _image(services: Services, job: Job) -> bytes | None:
         raise GenerationStopped(job.failure.message)
     if not job.images or services.image_folder is None:
         return None
-    return await asyncio.to_thread((services.image_folder / job.images[0].key).read_bytes)
+    return await asyncio.to_thread((services.image_folder.root / job.images[0].key).read_bytes)
 
 
 def _report(job: Job, image: bytes | None) -> Report:
@@ -90,9 +91,10 @@ def _report(job: Job, image: bytes | None) -> Report:
     )
 
 
-async def generate_there(server: str, request: GenerationRequest) -> AsyncIterator[Report]:
+async def generate_there(server: str, request: GenerationRequest, *, token: str = "") -> AsyncIterator[Report]:
     """Run a job on a server, over Server-Sent Events. A lost connection is made again: the key leads to the same job.
-    A server that cannot be reached in the first place is not tried again.
+    A server that cannot be reached in the first place is not tried again. The token, an API key or another one, is
+    shown to the API alone, not to where the images are.
 
     Raises GenerationStopped.
     """
@@ -100,11 +102,12 @@ async def generate_there(server: str, request: GenerationRequest) -> AsyncIterat
 
     _check_url(server)
     variables = {"input": _input(request)}
+    credential = {"Authorization": f"Bearer {token}"} if token else {}
     async with httpx.AsyncClient(base_url=server, timeout=httpx.Timeout(10, read=60)) as client:
         has_answered = False
         for attempt in range(1 + RECONNECTS):
             try:
-                async for data in _events(client, variables):
+                async for data in _events(client, variables, credential):
                     has_answered = True
                     job = data["generateImage"]["job"]
                     if job is None or job["failure"] or job["status"] == "CANCELED":
@@ -129,13 +132,16 @@ def _check_url(server: str) -> None:
         raise GenerationStopped(f"{server} is not the URL of a server, such as http://127.0.0.1:8000.")
 
 
-async def _events(client: Any, variables: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+async def _events(client: Any, variables: dict[str, Any], credential: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
     import json
 
     import httpx
 
     body = {"query": FOLLOW, "variables": variables}
-    async with client.stream("POST", "/graphql", json=body, headers={"Accept": "text/event-stream"}) as response:
+    headers = {"Accept": "text/event-stream", **credential}
+    async with client.stream("POST", "/graphql", json=body, headers=headers) as response:
+        if response.status_code == 401:
+            raise GenerationStopped("The server wants an API key or a token; give it as TEXT2IMAGE_TOKEN.")
         if response.status_code != 200:
             raise GenerationStopped(f"The server answered {response.status_code}.")
         async for line in response.aiter_lines():

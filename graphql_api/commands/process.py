@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 
 import uvicorn
 
 BACKLOG = 4096
 CLOSING_SECONDS = 2
 """How long what is being answered gets to be done with, at least."""
+
+UNREAD_SECONDS = 60
+"""After how long without any progress a peer that does not take what it is sent is cut off."""
 
 # Allocations between two looks at the youngest objects. The default of 700 makes the collector run hundreds of times a
 # second under load, and each full run stops the event loop for as long as there are live objects to visit.
@@ -32,13 +37,37 @@ class PortTaken(Exception):
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that takes connections; port 0 lets the system choose. Raises PortTaken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, port), family=_family_of(host), backlog=BACKLOG)
     except OSError as error:
         # Python adds the address once more.
         reason = str(error.strerror).partition(" (while")[0]
         raise PortTaken(f"Cannot listen on {host} port {port}: {reason}.") from error
+    if sys.platform == "linux":
+        # Connections inherit it. To close one politely is to wait for the peer to read what is left.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * UNREAD_SECONDS)
+    return listener
+
+
+def is_reached_from_elsewhere(host: str) -> bool:
+    """Whether other machines reach what listens on a host: whether any of its addresses is not of the loopback
+    interface. An unknown host is not reached at all."""
+    try:
+        # Empty means every address, as it does where one listens.
+        found = socket.getaddrinfo(host or "0.0.0.0", None, family=_family_of(host), type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return not all(ip_address(address[0]).is_loopback for *_, address in found)
+
+
+def _family_of(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def take_all_files() -> None:
+    """Raise the limit of open files, of which each connection is one, as far as this process may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def on_first_signal(stop: Callable[[], None]) -> None:

@@ -9,25 +9,25 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
 
-from graphql_api.app import Identify, create_app
+from graphql_api.app import create_app
 from graphql_api.bootstrap import Services, check_shared
+from graphql_api.commands.connections import HttpProtocol, ServerState, SocketProtocol
 from graphql_api.commands.process import (
     BACKLOG,
     CLOSING_SECONDS,
     Server,
     calm_the_collector,
+    is_reached_from_elsewhere,
     keep_the_loop_responsive,
     listen,
     on_first_signal,
+    take_all_files,
 )
-from graphql_api.domain.ids import LOCAL_CALLER
+from graphql_api.http.addresses import TrustedProxies
+from graphql_api.ports import Authenticator
 from graphql_api.settings import Settings
 from graphql_api.telemetry import configure_logging
 
@@ -51,25 +51,33 @@ def serve(
     host: str,
     port: int,
     with_worker: bool,
-    identify: Identify = lambda _: LOCAL_CALLER,
+    authenticator: Authenticator | None = None,
 ) -> int:
-    """Serve until a signal; returns the exit code. Port 0 lets the system choose.
+    """Serve until a signal; returns the exit code. Port 0 lets the system choose. An `authenticator` takes the place of
+    the one that the settings name.
 
     Raises PortTaken, ValueError for settings that make no sense, Text2ImageError when something cannot be opened.
     """
     configure_logging(settings.log_level, settings.log_format)
+    check_reach(settings, host)
     if not with_worker:
         _warn_of_lonely_server(settings)
+    take_all_files()
     keep_the_loop_responsive()
     listener = listen(host, port)
-    server = _Server(settings, listener, with_worker=with_worker, identify=identify)
+    server = _Server(settings, listener, with_worker=with_worker, authenticator=authenticator)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(server.run_with_services())
     return 1 if server.has_failed or not server.started else 0
 
 
 def serve_with_reload(settings: Settings, *, host: str, port: int) -> None:
-    """Serve, and start again whenever a source file changes. For developers of the server itself."""
+    """Serve, and start again whenever a source file changes. For developers of the server itself.
+
+    Raises ValueError for a host that others reach where nobody is asked who they are.
+    """
+    check_reach(settings, host)
+    proxies = TrustedProxies(settings.trusted_proxies)
     uvicorn.run(
         "graphql_api.app:create_app_from_environment",
         factory=True,
@@ -78,14 +86,19 @@ def serve_with_reload(settings: Settings, *, host: str, port: int) -> None:
         reload=True,
         reload_dirs=["graphql_api"],
         ws_max_size=MAX_FRAME_BYTES,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies.names,
         timeout_graceful_shutdown=round(settings.drain),
     )
 
 
-class _ServerState(uvicorn.server.ServerState):
-    """uvicorn's, which all connections see."""
-
-    is_draining = False
+def check_reach(settings: Settings, host: str) -> None:
+    """Raises ValueError when other machines would reach a server that lets everybody in, unless that is wanted."""
+    if settings.auth == "none" and not settings.open_to_all and is_reached_from_elsewhere(host):
+        raise ValueError(
+            f"on {host or 'every address'} other machines could reach it, and everybody would be let in. "
+            "Set TEXT2IMAGE_AUTH=keys to ask callers for API keys, or TEXT2IMAGE_OPEN_TO_ALL=true to let anybody in."
+        )
 
 
 class _Server(Server):
@@ -96,14 +109,19 @@ class _Server(Server):
     tell of them. Then streams end, requests in flight get a moment, and whatever is left is cut.
     """
 
-    def __init__(self, settings: Settings, listener: socket.socket, *, with_worker: bool, identify: Identify) -> None:
-        self._app = create_app(settings, with_worker=with_worker, identify=identify, on_ready=self._watch_over)
+    def __init__(
+        self, settings: Settings, listener: socket.socket, *, with_worker: bool, authenticator: Authenticator | None
+    ) -> None:
+        self._app = create_app(
+            settings, with_worker=with_worker, authenticator=authenticator, on_ready=self._watch_over
+        )
+        proxies = TrustedProxies(settings.trusted_proxies)
         super().__init__(
             uvicorn.Config(
                 self._app,
                 loop="uvloop",
-                http=_HttpProtocol,
-                ws=_SocketProtocol,
+                http=HttpProtocol,
+                ws=SocketProtocol,
                 ws_max_size=MAX_FRAME_BYTES,
                 # Our frames are small: compressing them would cost more time and memory than it saves bytes.
                 ws_per_message_deflate=False,
@@ -114,11 +132,17 @@ class _Server(Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,
+                # Without it whoever sends X-Forwarded-For says nothing to anybody.
+                proxy_headers=bool(proxies),
+                forwarded_allow_ips=proxies.names,
                 timeout_graceful_shutdown=CLOSING_SECONDS,
             )
         )
-        self.server_state = self._state = _ServerState()
+        self.server_state = self._state = ServerState(
+            max_sockets_per_address=settings.max_sockets_per_address,
+            max_messages_per_second=settings.max_messages_per_second,
+            proxies=proxies,
+        )
         self.has_failed = False
         self._settings = settings
         self._listener = listener
@@ -170,7 +194,7 @@ class _Server(Server):
         self._services.draining.set()
         self._state.is_draining = True
         for connection in self._state.connections:
-            if isinstance(connection, _HttpProtocol):
+            if isinstance(connection, HttpProtocol):
                 connection.answer_once_more()
         if (worker := self._services.worker) is not None:
             self._jobs_drained = asyncio.create_task(worker.drain(delay + self._settings.drain))
@@ -192,29 +216,7 @@ class _Server(Server):
         services.streams.end()
         self.config.timeout_graceful_shutdown = max(CLOSING_SECONDS, math.ceil(deadline - loop.time()))
         # Until their clients have answered: what is closed before may never show them the reason.
-        await _until(lambda: not any(isinstance(each, _SocketProtocol) for each in self._state.connections), 1)
-
-
-class _HttpProtocol(HttpToolsProtocol):
-    """uvicorn's own, which closes connections behind their next answer when the server drains."""
-
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        if cast(_ServerState, self.server_state).is_draining:
-            self.answer_once_more()
-
-    def answer_once_more(self) -> None:
-        """Close the connection behind the answer that is being made, if there is one."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.keep_alive = False
-
-
-class _SocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's own, which lets go of the handshake when it is over: there are thousands of sockets."""
-
-    def handle_text(self, event: Frame) -> None:
-        self.request = self.response = None  # type: ignore[assignment]
-        super().handle_text(event)
+        await _until(lambda: not any(isinstance(each, SocketProtocol) for each in self._state.connections), 1)
 
 
 def _warn_of_lonely_server(settings: Settings) -> None:

@@ -105,10 +105,10 @@ class QueueFull(RequestRefused):
 
 
 class RateLimited(RequestRefused):
-    """The caller sends too much."""
+    """The caller uses too much of something; the message says of what."""
 
-    def __init__(self, *, retry_after_seconds: float) -> None:
-        super().__init__("Too many requests; try again later.")
+    def __init__(self, *, retry_after_seconds: float, message: str = "Too many requests; try again later.") -> None:
+        super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
 
 

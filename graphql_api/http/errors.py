@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import math
+
 from starlette.responses import Response
 
+from graphql_api.domain.errors import (
+    BudgetExceeded,
+    NotAuthenticated,
+    NotPermitted,
+    QueueFull,
+    RateLimited,
+    RequestRefused,
+    ServiceUnavailable,
+    Text2ImageError,
+)
 from graphql_api.http import json
 from graphql_api.schema.errors import ErrorCode
 
-CODES = {429: ErrorCode.RATE_LIMITED, 503: ErrorCode.SERVICE_UNAVAILABLE, 500: ErrorCode.INTERNAL_SERVER_ERROR}
+CODES = {
+    401: ErrorCode.UNAUTHENTICATED,
+    403: ErrorCode.FORBIDDEN,
+    429: ErrorCode.RATE_LIMITED,
+    503: ErrorCode.SERVICE_UNAVAILABLE,
+    500: ErrorCode.INTERNAL_SERVER_ERROR,
+}
+RETRY_WHEN_AWAY_SECONDS = 5.0
+REFUSALS = (NotAuthenticated, NotPermitted, RequestRefused, ServiceUnavailable)
+"""What a request may be refused with before it is executed."""
 
 
 def error_response(
@@ -26,3 +47,50 @@ def error_response(
         media_type=f"{media_type}; charset=utf-8",
         headers=headers,
     )
+
+
+def refusal_response(error: Text2ImageError) -> Response:
+    """The response that refuses a request before it is executed, with one of REFUSALS."""
+    seconds = retry_after(error)
+    extensions: dict[str, object] = {} if seconds is None else {"retryAfterSeconds": seconds}
+    return error_response(
+        status_of(error), error.message, headers=refusal_headers(error) or None, extensions=extensions
+    )
+
+
+def status_of(error: Text2ImageError) -> int:
+    """The status of a response that tells of one of REFUSALS."""
+    match error:
+        case NotAuthenticated():
+            return 401
+        case NotPermitted():
+            return 403
+        case QueueFull() | RateLimited() | BudgetExceeded():
+            return 429
+        case ServiceUnavailable():
+            return 503
+        case _:
+            return 400
+
+
+def refusal_headers(error: Text2ImageError) -> dict[str, str]:
+    """What a response that tells of one of REFUSALS says in its headers: who may ask (RFC 6750), or when to ask."""
+    seconds = retry_after(error)
+    if seconds is not None:
+        return retry_header(seconds)
+    if not isinstance(error, NotAuthenticated):
+        return {}
+    ended = ' error="invalid_token", error_description="The token has expired"' if error.is_expired else ""
+    return {"WWW-Authenticate": f"Bearer{ended}"}
+
+
+def retry_header(seconds: float) -> dict[str, str]:
+    """The header that says when to try again, in whole seconds."""
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}
+
+
+def retry_after(error: Text2ImageError) -> float | None:
+    """In how many seconds to try again, where that helps."""
+    if isinstance(error, QueueFull | RateLimited | BudgetExceeded):
+        return error.retry_after_seconds
+    return RETRY_WHEN_AWAY_SECONDS if isinstance(error, ServiceUnavailable) else None

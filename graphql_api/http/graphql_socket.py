@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
 import starlette.websockets
@@ -21,6 +22,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
 )
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     CompleteMessage,
+    ConnectionInitMessage,
     Message,
     PingMessage,
     SubscribeMessage,
@@ -29,17 +31,30 @@ from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.utils.aio import aclosing
 
 from graphql_api import log_context, tracing
+from graphql_api.domain.errors import NotAuthenticated, RateLimited, ServiceUnavailable
+from graphql_api.http.authentication import Door
+from graphql_api.http.guards import TOO_MANY_MESSAGES, MessageMeter
 from graphql_api.http.request_ids import new_request_id
 from graphql_api.schema.context import Context
-from graphql_api.schema.errors import ErrorCode
+from graphql_api.schema.errors import ErrorCode, top_level_error
+from graphql_api.service.callers import Session
 from graphql_api.service.streams import Streams
 
 BAD_REQUEST = 4400
+UNAUTHORIZED = 4401
+FORBIDDEN = 4403
+"""What graphql-ws connects again after, as it does not after 4401: with a new token, if it has one."""
 SERVICE_RESTART = 1012
+TRY_AGAIN_LATER = 1013
 MAX_REASON_BYTES = 120
 MAX_ID_CHARS = 255
 
-_OPTIONAL_FIELDS: Mapping[str, type] = {"variables": dict, "operationName": str, "extensions": dict}
+_OPTIONAL_FIELDS: Mapping[str, type] = {
+    "variables": dict,
+    "operationName": str,
+    "documentId": str,
+    "extensions": dict,
+}
 
 
 class TransportSocket(ASGIWebSocketAdapter):
@@ -73,22 +88,64 @@ class _TransportOperation(Operation[Context, None]):
 
 class _View(Protocol):
     streams: Streams
+    door: Door
+    max_messages_per_second: int
 
 
 class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     """One socket from its first message to its last."""
 
     _leaving: asyncio.Task[None] | None = None
+    _session: Session | None = None
+    _place: AbstractContextManager[None] | None = None
+    _meter: MessageMeter
+
+    @property
+    def _view(self) -> _View:
+        return cast("_View", self.view)
 
     def on_request_accepted(self) -> None:
         """Begin."""
         super().on_request_accepted()
-        cast("_View", self.view).streams.add(self._leave_in_time)
+        self._meter = MessageMeter(self._view.max_messages_per_second)
+        self._view.streams.add(self._leave_in_time)
 
     async def shutdown(self) -> None:
         """End."""
-        cast("_View", self.view).streams.remove(self._leave_in_time)
+        self._view.streams.remove(self._leave_in_time)
+        self._view.door.sessions.remove(self._session)
+        if self._place is not None:
+            self._place.__exit__(None, None, None)
         await super().shutdown()
+
+    async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
+        """Say hello to who shows a credential that counts."""
+        if not self.connection_init_received and not self.connection_timed_out:
+            try:
+                await self._come_in(message.get("payload") or {})
+            except NotAuthenticated as error:
+                await self.websocket.close(*_closing(error))
+                return
+            except (RateLimited, ServiceUnavailable) as error:
+                await self.websocket.close(TRY_AGAIN_LATER, error.message)
+                return
+        await super().handle_connection_init(message)
+
+    async def _come_in(self, params: Mapping[str, object]) -> None:
+        door, connection = self._view.door, cast("TransportSocket", self.websocket).ws
+        token = door.token_of(connection, params)
+        caller = await door.identify(token)
+        place = door.fair_use.socket(caller)
+        place.__enter__()
+        self._place, self.context.caller = place, caller
+        self._session = door.keep_open(token, caller, self._end)
+
+    def _end(self, error: NotAuthenticated) -> None:
+        self._leave(*_closing(error))
+
+    def _leave(self, code: int, reason: str) -> None:
+        if self._leaving is None:
+            self._leaving = asyncio.create_task(self.websocket.close(code, reason))
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         super()._task_done(task)
@@ -97,12 +154,15 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     def _leave_in_time(self) -> None:
         """Close the socket when the server is about to stop: at once without operations, with them as late as can be.
         They do not complete by that, so that the client connects again and goes on with them."""
-        streams = cast("_View", self.view).streams
-        if self._leaving is None and (streams.is_ending or (streams.is_draining and not self.operations)):
-            self._leaving = asyncio.create_task(self.websocket.close(SERVICE_RESTART, "Service Restart"))
+        streams = self._view.streams
+        if streams.is_ending or (streams.is_draining and not self.operations):
+            self._leave(SERVICE_RESTART, "Service Restart")
 
     async def handle_message(self, message: Message) -> None:
         """Check the shape of a message before anything uses it."""
+        if not self._meter.admits():
+            await self.websocket.close(TOO_MANY_MESSAGES, "Too many messages")
+            return
         problem = _problem_of(message)
         if problem is not None:
             await self.handle_invalid_message(problem)
@@ -118,7 +178,7 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         """Start an operation, or refuse it."""
         operation_id, payload = message["id"], message["payload"]
         if not self.connection_acknowledged:
-            await self.websocket.close(code=4401, reason="Unauthorized")
+            await self.websocket.close(UNAUTHORIZED, "Unauthorized")
         elif operation_id in self.operations:
             await self.websocket.close(code=4409, reason=f"Subscriber for {operation_id} already exists")
         elif len(self.operations) >= (self.max_subscriptions_per_connection or 1):
@@ -127,10 +187,10 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             operation = _TransportOperation(
                 self,
                 operation_id,
-                payload["query"],
+                payload.get("query") or "",
                 payload.get("variables"),
                 payload.get("operationName"),
-                extensions=payload.get("extensions"),
+                extensions=_extensions(payload),
             )
             operation.task = asyncio.create_task(self.run_operation(operation))
             operation.task.add_done_callback(self._task_done)
@@ -145,6 +205,7 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         log_context.bind(request_id=request_id)
         with tracing.span("WebSocket operation", parent=self._traceparent(), **{"text2image.request.id": request_id}):
             try:
+                await self._view.door.fair_use.admit_request(self.context.caller)
                 results = await self.schema.stream(
                     operation.query,
                     variable_values=operation.variables,
@@ -161,6 +222,8 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
                         await operation.send_next(cast("ExecutionResult", result))
                         del result
                 await operation.send_operation_message(CompleteMessage(id=operation.id, type="complete"))
+            except RateLimited as error:
+                await operation.send_initial_errors([top_level_error(error)])
             except WebSocketDisconnected:
                 self.operations.pop(operation.id, None)
 
@@ -171,6 +234,18 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     async def _refuse(self, operation_id: str, message: str, code: ErrorCode) -> None:
         error = GraphQLError(message, extensions={"code": code})
         await self.send_message({"id": operation_id, "type": "error", "payload": [error.formatted]})
+
+
+def _closing(error: NotAuthenticated) -> tuple[int, str]:
+    """Code and reason of closing a socket whose credential does not count, or no more."""
+    return (FORBIDDEN, "Token expired") if error.is_expired else (UNAUTHORIZED, "Unauthorized")
+
+
+def _extensions(payload: Mapping[str, Any]) -> dict[str, object] | None:
+    """The extensions of a request, with its `documentId` among them: that is where the schema looks."""
+    extensions: dict[str, object] | None = payload.get("extensions")
+    document_id = payload.get("documentId")
+    return extensions if document_id is None else {**(extensions or {}), "documentId": document_id}
 
 
 def _problem_of(message: object) -> str | None:
@@ -191,7 +266,9 @@ def _problem_of(message: object) -> str | None:
 def _problem_of_payload(payload: object) -> str | None:
     if not isinstance(payload, dict):
         return "The payload of subscribe must be an object"
-    if not isinstance(payload.get("query"), str):
+    extensions = payload.get("extensions")
+    names_document = "documentId" in payload or (isinstance(extensions, dict) and "persistedQuery" in extensions)
+    if not isinstance(payload.get("query"), str | None if names_document else str):
         return "The query must be a string"
     for name, kind in _OPTIONAL_FIELDS.items():
         if not isinstance(payload.get(name), kind | None):

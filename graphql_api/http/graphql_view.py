@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from datetime import timedelta
 from typing import Any, cast
 
@@ -26,8 +26,12 @@ from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from graphql_api import metrics
+from graphql_api.domain.caller import Caller, CallerRole
+from graphql_api.domain.errors import Text2ImageError
+from graphql_api.domain.ids import CallerId
 from graphql_api.http import json
-from graphql_api.http.errors import error_response
+from graphql_api.http.authentication import Door, Stay
+from graphql_api.http.errors import REFUSALS, error_response, refusal_response, retry_header
 from graphql_api.http.graphql_socket import TransportSocket, TransportSocketHandler
 from graphql_api.schema.context import Context
 from graphql_api.schema.execution import JobSchema
@@ -50,6 +54,16 @@ class _RequestAdapter(StarletteRequestAdapter):
         return None if found is None else found.lower()
 
 
+CALLER = "text2image.caller"
+"""Where the scope of a request says who sent it."""
+
+MakeContext = Callable[[HTTPConnection, Caller], Context]
+"""What makes the context of a request or of a socket."""
+
+NOBODY = Caller(id=CallerId(""), name="", account="", role=CallerRole.READER)
+"""Who asks on a socket that has not said hello: no operation is run for them."""
+
+
 class GraphQLView(GraphQL[Context, None]):
     """The endpoint /graphql."""
 
@@ -61,9 +75,11 @@ class GraphQLView(GraphQL[Context, None]):
         self,
         schema: JobSchema,
         *,
-        make_context: Callable[[HTTPConnection], Context],
+        make_context: MakeContext,
+        door: Door,
         streams: Streams,
         max_operations_per_socket: int,
+        max_messages_per_second: int,
     ) -> None:
         super().__init__(
             schema,
@@ -75,6 +91,8 @@ class GraphQLView(GraphQL[Context, None]):
             allowed_origins=("*",),
         )
         self.streams = streams
+        self.door = door
+        self.max_messages_per_second = max_messages_per_second
         self._make_context = make_context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,8 +107,9 @@ class GraphQLView(GraphQL[Context, None]):
             return
         request = Request(scope, receive)
         try:
-            _check_request(request)
-            response = await self.run(request)
+            response = await self._answer(request)
+        except REFUSALS as error:
+            response = refusal_response(cast("Text2ImageError", error))
         except HTTPException as error:
             headers = {"Allow": "GET, POST" if request.method not in ("GET", "POST") else "POST"}
             response = error_response(
@@ -98,13 +117,23 @@ class GraphQLView(GraphQL[Context, None]):
             )
         await response(scope, receive, send)
 
+    async def _answer(self, request: Request) -> Response:
+        _check_request(request)
+        caller = await self.door.admit(request)
+        request.scope[CALLER] = caller
+        context = self._make_context(request, caller)
+        response = await self.run(request, context=context)
+        if context.retry_after_seconds is not None:
+            response.headers.update(retry_header(context.retry_after_seconds))
+        return response
+
     def should_render_graphql_ide(self, request: object) -> bool:
         """Never: the explorer has a path of its own."""
         return False
 
     async def get_context(self, request: HTTPConnection, response: Response | WebSocket) -> Context:
-        """Who asks, and the service."""
-        return self._make_context(request)
+        """The context of a socket; who asks is known when its connection_init has come."""
+        return self._make_context(request, NOBODY)
 
     async def get_sub_response(self, request: Request | WebSocket) -> Response:
         """The response that collects headers; it also carries what form of answer was negotiated."""
@@ -161,23 +190,27 @@ class GraphQLView(GraphQL[Context, None]):
     ) -> Response:
         """The stream, with a word on when to come back at its beginning; and at its end, when that is the server's."""
         return await super().create_streaming_response(
-            request, lambda: self._while_streams_last(stream()), sub_response, headers
+            request, lambda: self._while_streams_last(request, stream()), sub_response, headers
         )
 
-    async def _while_streams_last(self, chunks: AsyncIterator[str]) -> AsyncGenerator[str, None]:
+    async def _while_streams_last(
+        self, request: HTTPConnection, chunks: AsyncIterator[str]
+    ) -> AsyncGenerator[str, None]:
         yield _retry_hint()
+        stay = Stay(self.door, self.door.token_of(request), request.scope[CALLER])
         async with aclosing(cast("AsyncGenerator[str, None]", chunks)):
-            while True:
-                try:
-                    async with self.streams.waiting():
-                        chunk = await anext(chunks)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError:
-                    break
-                yield chunk
-                # A stream may be idle for hours: it holds on to nothing meanwhile.
-                del chunk
+            with closing(stay):
+                while True:
+                    try:
+                        async with self.streams.waiting(), stay.lasting():
+                            chunk = await anext(chunks)
+                    except StopAsyncIteration:
+                        return
+                    except TimeoutError:
+                        break
+                    yield chunk
+                    # A stream may be idle for hours: it holds on to nothing meanwhile.
+                    del chunk
         # Without `complete`: the operation is not over, and its client comes back for the rest.
         yield _retry_hint()
 
@@ -201,7 +234,22 @@ class GraphQLView(GraphQL[Context, None]):
         parsed = super().parse_json(data)
         if not isinstance(parsed, dict):
             raise HTTPException(400, "The request must be a JSON object; batching is not supported.")
-        return parsed
+        # Only the body comes as bytes.
+        return _with_document_id(parsed) if isinstance(data, bytes) else parsed
+
+    def parse_query_params(self, params: Any) -> dict[str, Any]:
+        """Parse the parameters of a GET."""
+        return _with_document_id(super().parse_query_params(params))
+
+
+def _with_document_id(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a request, with its `documentId` among the extensions: that is where the schema looks."""
+    if parameters.get("documentId") is None:
+        return parameters
+    extensions = parameters.get("extensions") or {}
+    if not isinstance(extensions, dict):
+        return parameters
+    return {**parameters, "extensions": {**extensions, "documentId": parameters["documentId"]}}
 
 
 def _retry_hint() -> str:

@@ -17,11 +17,14 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from graphql_api.domain.errors import QueueFull, RateLimited, RequestRefused
+from graphql_api.domain.caller import Caller
+from graphql_api.domain.errors import Text2ImageError
 from graphql_api.domain.generation import Dimensions, GenerationRequest
 from graphql_api.domain.ids import as_job_id
 from graphql_api.domain.job import Job, JobStatus
 from graphql_api.http import json
+from graphql_api.http.authentication import Door
+from graphql_api.http.errors import REFUSALS, refusal_headers, status_of
 from graphql_api.schema.context import Context
 from graphql_api.service.streams import Streams
 
@@ -44,7 +47,8 @@ class RestApi:
     """The routes under /text2image. `wait_seconds` bounds how long a request waits for its image; it also waits no
     longer than streams may stay open."""
 
-    make_context: Callable[[HTTPConnection], Context]
+    make_context: Callable[[HTTPConnection, Caller], Context]
+    door: Door
     streams: Streams
     wait_seconds: float
 
@@ -59,45 +63,52 @@ class RestApi:
     async def generate(self, request: Request) -> Response:
         """Make an image and answer with its URL."""
         try:
+            context = await self._context(request)
             fields = json.decode(await request.body())
             if not isinstance(fields, dict):
                 raise _BadRequest("The body must be a JSON object.")
             asked = _request_of(fields, prompt_field="text")
+            return await self._answer_of(request, context, await self._made(context, asked))
+        except REFUSALS as error:
+            return _refusal(error)
         except ValueError:
             return _answer(400, "The body must be JSON.")
         except _BadRequest as error:
             return _answer(400, str(error))
-        return await self._answered(request, asked)
 
     async def show_page(self, request: Request) -> Response:
         """Make an image and show it."""
         if request.headers.get("sec-fetch-site") == "cross-site" and request.headers.get("sec-fetch-user") != "?1":
             return _page(403, "Nothing was made", "Other sites may link to this page, but not load it by themselves.")
         try:
+            context = await self._context(request)
             asked = _request_of(request.query_params, prompt_field="prompt")
-            job = await self._made(self.make_context(request), asked)
+            job = await self._made(context, asked)
         except _BadRequest as error:
             return _page(400, "Nothing was made", str(error))
-        except RequestRefused as error:
-            return _page(_status_of(error), "Nothing was made", error.message)
-        return await self._job_page(request, job)
+        except REFUSALS as error:
+            page = _page(status_of(error), "Nothing was made", error.message)
+            page.headers.update(refusal_headers(error))
+            return page
+        return await self._job_page(request, context, job)
 
     async def show_job(self, request: Request) -> Response:
         """How a job stands, for who was answered 202."""
-        context = self.make_context(request)
+        try:
+            context = await self._context(request)
+        except REFUSALS as error:
+            return _refusal(error)
         job_id = as_job_id(request.path_params["job_id"])
         job = None if job_id is None else await context.jobs.get(context.caller_id, job_id)
-        return _answer(404, "There is no such job.") if job is None else await self._answer_of(request, job)
+        return _answer(404, "There is no such job.") if job is None else await self._answer_of(request, context, job)
 
-    async def _answered(self, request: Request, asked: GenerationRequest) -> Response:
-        try:
-            return await self._answer_of(request, await self._made(self.make_context(request), asked))
-        except RequestRefused as error:
-            return _answer(_status_of(error), error.message, headers=_retry_header(error))
+    async def _context(self, request: Request) -> Context:
+        """Who asks, and the service. Raises one of REFUSALS."""
+        return self.make_context(request, await self.door.admit(request))
 
     async def _made(self, context: Context, asked: GenerationRequest) -> Job:
         """The job of a request: finished, or as far as it was when waiting ended."""
-        job = (await context.jobs.submit(context.caller_id, asked)).job
+        job = (await context.jobs.submit(context.caller, asked)).job
         try:
             async with self.streams.waiting(self.wait_seconds):
                 async for event in await context.watching.watch_job(context.caller_id, job.id):
@@ -106,17 +117,17 @@ class RestApi:
             pass
         return job
 
-    async def _answer_of(self, request: Request, job: Job) -> Response:
+    async def _answer_of(self, request: Request, context: Context, job: Job) -> Response:
         if job.status is JobStatus.SUCCEEDED:
-            return _answer(200, await self._image_url(request, job))
+            return _answer(200, await _image_url(request, context, job))
         if not job.is_final:
             url = _absolute(request, f"/text2image/jobs/{job.id}")
             return _answer(202, url, headers={"Location": url, "Retry-After": "2"})
         return _answer(502, job.failure.message if job.failure else "The job was canceled.")
 
-    async def _job_page(self, request: Request, job: Job) -> Response:
+    async def _job_page(self, request: Request, context: Context, job: Job) -> Response:
         if job.status is JobStatus.SUCCEEDED:
-            url, prompt = await self._image_url(request, job), html.escape(job.parameters.prompt)
+            url, prompt = await _image_url(request, context, job), html.escape(job.parameters.prompt)
             picture = f'<img src="{html.escape(url)}" alt="{prompt}" width="{job.parameters.width}">'
             return _page(200, job.parameters.prompt, f"seed {job.parameters.seed}", picture)
         if not job.is_final:
@@ -124,8 +135,9 @@ class RestApi:
             return _page(202, job.parameters.prompt, "It takes longer.", f'<a href="{url}">Look again later.</a>')
         return _page(502, job.parameters.prompt, job.failure.message if job.failure else "The job was canceled.")
 
-    async def _image_url(self, request: Request, job: Job) -> str:
-        return _absolute(request, await self.make_context(request).jobs.images.url_for(job.images[0].key))
+
+async def _image_url(request: Request, context: Context, job: Job) -> str:
+    return _absolute(request, await context.jobs.images.url_for(job.images[0].key))
 
 
 def _request_of(fields: Mapping[str, Any], *, prompt_field: str) -> GenerationRequest:
@@ -153,12 +165,8 @@ def _number(fields: Mapping[str, Any], name: str, kind: Callable[[Any], Any]) ->
         raise _BadRequest(f"`{name}` must be a number.") from None
 
 
-def _status_of(error: RequestRefused) -> int:
-    return 429 if isinstance(error, QueueFull | RateLimited) else 400
-
-
-def _retry_header(error: RequestRefused) -> dict[str, str]:
-    return {"Retry-After": str(round(error.retry_after_seconds))} if isinstance(error, QueueFull | RateLimited) else {}
+def _refusal(error: Text2ImageError) -> Response:
+    return _answer(status_of(error), error.message, headers=refusal_headers(error))
 
 
 def _absolute(request: Request, url: str) -> str:

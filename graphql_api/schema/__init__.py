@@ -9,7 +9,7 @@ from graphql_api.schema.mutation import Mutation
 from graphql_api.schema.query import Query
 from graphql_api.schema.scalars import SCALARS
 from graphql_api.schema.subscription import Subscription
-from graphql_api.schema.types import GenerationJob, Image, Model, Style
+from graphql_api.schema.types import GenerationJob, Image, Model, Style, Viewer, WebhookDelivery
 
 
 def _build(*, is_sorted: bool = False) -> JobSchema:
@@ -17,7 +17,7 @@ def _build(*, is_sorted: bool = False) -> JobSchema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[GenerationJob, Image, Model, Style],
+        types=[GenerationJob, Image, Model, Style, Viewer, WebhookDelivery],
         config=StrawberryConfig(sort_schema=is_sorted, scalar_map=SCALARS),
     )
 

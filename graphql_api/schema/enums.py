@@ -7,10 +7,13 @@ from typing import TypeVar
 
 import strawberry
 
+from graphql_api.domain.caller import CallerRole
 from graphql_api.domain.errors import JobFailureCode
 from graphql_api.domain.events import JobEventKind
 from graphql_api.domain.generation import AspectRatio, ImageFormat, ModelAvailability
 from graphql_api.domain.job import CancelOutcome, JobPhase, JobStatus, ProgressBasis
+from graphql_api.domain.webhook import DeliveryState, WebhookEvent
+from graphql_api.service.fair_use import LimitKind
 
 E = TypeVar("E", bound=type[Enum])
 
@@ -98,15 +101,51 @@ _describe(
     PORTRAIT_3_4="3:4",
     PORTRAIT_9_16="9:16",
 )
+_describe(
+    CallerRole,
+    "What a caller may do with jobs of their own.",
+    MEMBER="Everything.",
+    READER="Look and watch, but change nothing.",
+)
+_describe(
+    LimitKind,
+    "What is counted of a caller.",
+    REQUESTS_PER_MINUTE="Requests, over any transport.",
+    JOBS_PER_MINUTE="Jobs that are submitted.",
+    JOBS_IN_FLIGHT="Jobs that are queued or running.",
+    PIXELS_PER_DAY="Pixels of the images that are asked for.",
+    SOCKETS="Open WebSockets, in one process.",
+    STREAMS="Open subscriptions, in one process.",
+    DOLLARS_PER_MONTH="US dollars that the jobs of a calendar month (UTC) cost, or are expected to.",
+)
+_describe(
+    WebhookEvent,
+    "What a webhook can be told of.",
+    JOB_STARTED="A worker took the job.",
+    JOB_SUCCEEDED="Every image is ready.",
+    JOB_FAILED="The job stopped with an error.",
+    JOB_CANCELED="The job was canceled.",
+)
+_describe(
+    DeliveryState,
+    "Where a delivery is.",
+    PENDING="It is sent, or will be again.",
+    DELIVERED="The receiver took it.",
+    GAVE_UP="The receiver did not take it for a day, or wants no more.",
+)
 
 __all__ = [
     "AspectRatio",
+    "CallerRole",
     "CancelOutcome",
+    "DeliveryState",
     "ImageFormat",
     "JobEventKind",
     "JobFailureCode",
     "JobPhase",
     "JobStatus",
+    "LimitKind",
     "ModelAvailability",
     "ProgressBasis",
+    "WebhookEvent",
 ]

@@ -21,10 +21,16 @@ class ErrorCode(StrEnum):
     OPERATION_RESOLUTION_FAILURE = "OPERATION_RESOLUTION_FAILURE"
     BAD_USER_INPUT = "BAD_USER_INPUT"
     BAD_REQUEST = "BAD_REQUEST"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
     NOT_FOUND = "NOT_FOUND"
     QUERY_TOO_COMPLEX = "QUERY_TOO_COMPLEX"
     TOO_MANY_OPERATIONS = "TOO_MANY_OPERATIONS"
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
+    PERSISTED_QUERY_NOT_SUPPORTED = "PERSISTED_QUERY_NOT_SUPPORTED"
+    DOCUMENT_NOT_TRUSTED = "DOCUMENT_NOT_TRUSTED"
     RATE_LIMITED = "RATE_LIMITED"
+    BUDGET_EXCEEDED = "BUDGET_EXCEEDED"
     SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
     INTERNAL_SERVER_ERROR = "INTERNAL_SERVER_ERROR"
 
@@ -70,8 +76,19 @@ class RateLimitedError(UserError):
     retry_after_seconds: float = strawberry.field(description="When to try again.")
 
 
+@strawberry.type(description="The job would cost more than is left of the caller's budget.")
+class BudgetExceededError(UserError):
+    retry_after_seconds: float = strawberry.field(description="When the next month begins.")
+
+
+@strawberry.type(description="The caller has no such delivery.")
+class DeliveryNotFoundError(UserError):
+    pass
+
+
 GenerateImageError = Annotated[
-    IdempotencyConflictError
+    BudgetExceededError
+    | IdempotencyConflictError
     | InvalidInputError
     | ModelNotFoundError
     | QueueFullError
@@ -84,6 +101,13 @@ CancelJobError = Annotated[
 ]
 DeleteJobError = Annotated[
     JobNotFoundError, strawberry.union(name="DeleteJobError", description="Why deleteJob was refused.")
+]
+EstimateError = Annotated[
+    InvalidInputError | ModelNotFoundError | StyleNotFoundError,
+    strawberry.union(name="EstimateError", description="Why nothing was estimated."),
+]
+ReplayDeliveryError = Annotated[
+    DeliveryNotFoundError, strawberry.union(name="ReplayDeliveryError", description="Why replayDelivery was refused.")
 ]
 
 
@@ -98,6 +122,10 @@ def user_error(error: errors.RequestRefused) -> Any:
             return QueueFullError(message=message, path=path, retry_after_seconds=error.retry_after_seconds)
         case errors.RateLimited():
             return RateLimitedError(message=message, path=path, retry_after_seconds=error.retry_after_seconds)
+        case errors.BudgetExceeded():
+            return BudgetExceededError(message=message, path=path, retry_after_seconds=error.retry_after_seconds)
+        case errors.DeliveryNotFound():
+            return DeliveryNotFoundError(message=message, path=path)
         case errors.ModelNotFound():
             return ModelNotFoundError(message=message, path=path)
         case errors.StyleNotFound():
@@ -116,7 +144,7 @@ def top_level_error(error: errors.RequestRefused) -> GraphQLError:
     match error:
         case errors.IdempotencyConflict():
             extensions["existingJobId"] = global_id("GenerationJob", error.existing_job_id)
-        case errors.QueueFull() | errors.RateLimited():
+        case errors.QueueFull() | errors.RateLimited() | errors.BudgetExceeded():
             extensions["retryAfterSeconds"] = error.retry_after_seconds
     return GraphQLError(error.message, extensions=extensions)
 
@@ -127,5 +155,7 @@ def _code(error: errors.RequestRefused) -> ErrorCode:
             return ErrorCode.NOT_FOUND
         case errors.QueueFull() | errors.RateLimited():
             return ErrorCode.RATE_LIMITED
+        case errors.BudgetExceeded():
+            return ErrorCode.BUDGET_EXCEEDED
         case _:
             return ErrorCode.BAD_USER_INPUT

@@ -7,6 +7,7 @@ and every error is logged with the text of the query. Fewer layers also cost les
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
 import time
@@ -26,10 +27,10 @@ from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from graphql_api import log_context, metrics
-from graphql_api.domain.errors import RequestRefused, ServiceUnavailable
-from graphql_api.schema.documents import Document, document_reader
+from graphql_api.domain.errors import AccessDenied, RateLimited, RequestRefused, ServiceUnavailable
+from graphql_api.schema.documents import Document, DocumentReader, DocumentRules
 from graphql_api.schema.errors import ErrorCode, top_level_error
-from graphql_api.schema.limits import QueryLimits
+from graphql_api.schema.trusted import DocumentRequest
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +56,21 @@ _STREAMS_OPEN = {
 class JobSchema(strawberry.Schema):
     """The schema, and the rules by which its operations are accepted and run."""
 
-    def __init__(self, *args: Any, limits: QueryLimits | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._read_document = document_reader(self._schema, limits or QueryLimits())
+        self._documents = DocumentReader(self._schema, DocumentRules())
+
+    def with_rules(self, rules: DocumentRules) -> JobSchema:
+        """The same schema with other rules for documents. The types are shared, since building them takes time.
+
+        Raises ValueError with a sentence when a trusted document does not fit the schema.
+        """
+        other = copy.copy(self)
+        other._documents = DocumentReader(self._schema, rules)
+        return other
+
+    def _read_document(self, query: str) -> Document:
+        return self._documents.read(query)
 
     async def execute(
         self,
@@ -111,7 +124,7 @@ class JobSchema(strawberry.Schema):
             return _refusal(refusal.errors)
         except (MissingQueryError, InvalidOperationTypeError) as error:
             _count(_NONE, "refused", began)
-            return _refusal([_bad_request(error)])
+            return _refusal([_not_startable(error)])
         is_subscription = call.operation.operation.value == OperationType.SUBSCRIPTION.value
         return call.subscribe() if is_subscription else call.execute_as_stream()
 
@@ -126,9 +139,13 @@ class JobSchema(strawberry.Schema):
         extensions: dict[str, Any] | None,
         began: float,
     ) -> _Call:
-        if not query:
+        try:
+            request = DocumentRequest.of(query, extensions)
+        except ValueError as error:
+            raise _NotExecutable((_bad_request(str(error)),)) from None
+        if request.query is None and request.document_id is None:
             raise MissingQueryError
-        document = self._read_document(query)
+        document = self._documents.find(request)
         if document.errors or document.node is None:
             raise _NotExecutable(document.errors)
         try:
@@ -138,6 +155,9 @@ class JobSchema(strawberry.Schema):
         kind = OperationType(operation.operation.value)
         if kind not in allowed:
             raise InvalidOperationTypeError(kind)
+        problem = self._documents.cost_problem(document, operation, variables)
+        if problem is not None:
+            raise _NotExecutable((problem,))
         return _Call(self._schema, document, document.node, operation, variables, context, root, extensions, began)
 
 
@@ -184,30 +204,34 @@ class _Call:
         yield await self.execute()
 
     async def subscribe(self) -> Results:
-        """Run a subscription."""
-        source, errors = await _event_source(self._executor())
-        presentable = _presentable_errors(errors)
-        self._count(presentable)
-        if source is None:
-            yield PreExecutionError(data=None, errors=presentable)
-            return
-        plan = self.document.plan(self.schema, self.operation)
-        async with aclosing(source) as events:
-            streams_open = _STREAMS_OPEN[self.context.transport]
-            streams_open.inc()
-            try:
-                async for event in events:
-                    data = None if plan is None else await plan.execute(event, self.context)
-                    if data is None:
-                        yield _presentable(await _execute_event(self._executor(), event))
-                    else:
-                        yield ExecutionResult(data=data, errors=None)
-                    # A subscription may be idle for hours: it holds on to nothing meanwhile.
-                    del event, data
-            except Exception as error:
-                yield ExecutionResult(data=None, errors=_presentable_errors([_located(error)]))
-            finally:
-                streams_open.dec()
+        """Run a subscription, if its caller may have one more open."""
+        context = self.context
+        try:
+            with context.fair_use.stream(context.caller):
+                source, errors = await _event_source(self._executor())
+                presentable = _presentable_errors(errors)
+                self._count(presentable)
+                if source is None:
+                    yield PreExecutionError(data=None, errors=presentable)
+                    return
+                plan = self.document.plan(self.schema, self.operation)
+                async with aclosing(source) as events:
+                    with _STREAMS_OPEN[context.transport].track_inprogress():
+                        try:
+                            async for event in events:
+                                data = None if plan is None else await plan.execute(event, context)
+                                if data is None:
+                                    yield _presentable(await _execute_event(self._executor(), event))
+                                else:
+                                    yield ExecutionResult(data=data, errors=None)
+                                # A subscription may be idle for hours: it holds on to nothing meanwhile.
+                                del event, data
+                        except Exception as error:
+                            yield ExecutionResult(data=None, errors=_presentable_errors([_located(error)]))
+        except RateLimited as error:
+            refusal = top_level_error(error)
+            self._count([refusal])
+            yield PreExecutionError(data=None, errors=[refusal])
 
     def _count(self, errors: Sequence[GraphQLError] | None) -> None:
         _count(self.operation.operation.value, _outcome(errors), self.began)
@@ -268,11 +292,13 @@ class _NotExecutable(Exception):
         self.errors = errors
 
 
-def _bad_request(error: Exception) -> GraphQLError:
+def _not_startable(error: Exception) -> GraphQLError:
     if isinstance(error, InvalidOperationTypeError):
-        message = f"A {error.operation_type.value} is not allowed over this transport."
-    else:
-        message = "There is no query in the request."
+        return _bad_request(f"A {error.operation_type.value} is not allowed over this transport.")
+    return _bad_request("There is no query in the request.")
+
+
+def _bad_request(message: str) -> GraphQLError:
     return GraphQLError(message, extensions={"code": ErrorCode.BAD_REQUEST})
 
 
@@ -296,6 +322,8 @@ def _presentable_error(error: GraphQLError) -> GraphQLError:
     cause = error.original_error
     if isinstance(cause, RequestRefused):
         told = top_level_error(cause)
+    elif isinstance(cause, AccessDenied):
+        told = GraphQLError(cause.message, extensions={"code": ErrorCode.FORBIDDEN})
     elif isinstance(cause, ServiceUnavailable):
         logger.warning("a request was not answered: %s", cause, exc_info=cause)
         told = GraphQLError(cause.message, extensions={"code": ErrorCode.SERVICE_UNAVAILABLE})

@@ -10,9 +10,10 @@ from strawberry import ID, UNSET
 
 from graphql_api.domain.generation import Dimensions, GenerationRequest
 from graphql_api.domain.ids import key_of
+from graphql_api.domain.webhook import Webhook
 from graphql_api.ports import JobQuery
-from graphql_api.schema.enums import AspectRatio, ImageFormat, JobStatus
-from graphql_api.schema.scalars import UInt32
+from graphql_api.schema.enums import AspectRatio, ImageFormat, JobStatus, WebhookEvent
+from graphql_api.schema.scalars import URL, UInt32
 
 T = TypeVar("T")
 
@@ -35,6 +36,21 @@ class ImageSizeInput:
         if self.dimensions:
             return Dimensions(width=self.dimensions.width, height=self.dimensions.height)
         return self.aspect_ratio or None
+
+
+FINAL_EVENTS = (WebhookEvent.JOB_SUCCEEDED, WebhookEvent.JOB_FAILED, WebhookEvent.JOB_CANCELED)
+
+
+@strawberry.input(description="Whom to tell of a job besides its watchers, by signed POST requests.")
+class WebhookInput:
+    url: URL = strawberry.field(description="Where to send them: https, to a public address.")
+    events: list[WebhookEvent] = strawberry.field(
+        default_factory=lambda: list(FINAL_EVENTS), description="What to tell of; at least one."
+    )
+
+    def to_domain(self) -> Webhook:
+        """The webhook."""
+        return Webhook(url=self.url, events=frozenset(self.events))
 
 
 @strawberry.input(description="What to generate.")
@@ -67,6 +83,9 @@ class GenerateImageInput:
         description="Repeating a request with the same key within 24 hours returns the first job\n"
         "instead of a new one; the same key with other input is refused.",
     )
+    webhook: WebhookInput | None = strawberry.field(
+        default=UNSET, description="Whom to tell of the job besides its watchers."
+    )
 
     def to_domain(self) -> GenerationRequest:
         """The request. A model or style may be named by its ID or by its name, which cannot be mixed up."""
@@ -83,6 +102,7 @@ class GenerateImageInput:
             format=self.format,
             reference=given(self.reference),
             idempotency_key=given(self.idempotency_key),
+            webhook=self.webhook.to_domain() if self.webhook else None,
         )
 
 
@@ -94,6 +114,11 @@ class CancelJobInput:
 @strawberry.input(description="Which job to delete.")
 class DeleteJobInput:
     id: ID = strawberry.field(description="ID of the job.")
+
+
+@strawberry.input(description="Which delivery to send again.")
+class ReplayDeliveryInput:
+    id: ID = strawberry.field(description="ID of the delivery.")
 
 
 @strawberry.input(description="Narrows jobs.")

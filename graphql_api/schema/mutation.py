@@ -7,12 +7,26 @@ from typing import Annotated
 import strawberry
 from strawberry import ID, argument
 
-from graphql_api.domain.errors import JobNotFound, RequestRefused
+from graphql_api.domain.errors import (
+    BudgetExceeded,
+    DeliveryNotFound,
+    JobNotFound,
+    QueueFull,
+    RateLimited,
+    RequestRefused,
+)
 from graphql_api.domain.ids import JobId, as_job_id, key_of
-from graphql_api.schema.context import Info
-from graphql_api.schema.errors import CancelJobError, DeleteJobError, GenerateImageError, user_error
-from graphql_api.schema.inputs import CancelJobInput, DeleteJobInput, GenerateImageInput
-from graphql_api.schema.types import GenerationJob
+from graphql_api.ports import Submitted
+from graphql_api.schema.context import Context, Info
+from graphql_api.schema.errors import (
+    CancelJobError,
+    DeleteJobError,
+    GenerateImageError,
+    ReplayDeliveryError,
+    user_error,
+)
+from graphql_api.schema.inputs import CancelJobInput, DeleteJobInput, GenerateImageInput, ReplayDeliveryInput
+from graphql_api.schema.types import GenerationJob, WebhookDelivery
 
 
 @strawberry.type(description="Result of generateImage.")
@@ -41,6 +55,16 @@ class DeleteJobPayload:
     )
 
 
+@strawberry.type(description="Result of replayDelivery.")
+class ReplayDeliveryPayload:
+    delivery: WebhookDelivery | None = strawberry.field(
+        default=None, description="The delivery, about to be sent; null when `errors` is not empty."
+    )
+    errors: list[ReplayDeliveryError] = strawberry.field(
+        default_factory=list, description="Why nothing is sent; empty on success."
+    )
+
+
 @strawberry.type(description="Write side of the API.")
 class Mutation:
     @strawberry.mutation(description="Queue a generation and return at once.")
@@ -48,8 +72,10 @@ class Mutation:
         self, info: Info, input: Annotated[GenerateImageInput, argument(description="What to generate.")]
     ) -> GenerateImagePayload:
         try:
-            submitted = await info.context.jobs.submit(info.context.caller_id, input.to_domain())
+            submitted = await submit(info.context, input)
         except RequestRefused as error:
+            if isinstance(error, QueueFull | RateLimited | BudgetExceeded):
+                info.context.retry_after_seconds = error.retry_after_seconds
             return GenerateImagePayload(errors=[user_error(error)])
         return GenerateImagePayload(job=GenerationJob.of(submitted.job))
 
@@ -59,6 +85,7 @@ class Mutation:
     async def cancel_job(
         self, info: Info, input: Annotated[CancelJobInput, argument(description="Which job.")]
     ) -> CancelJobPayload:
+        info.context.check_may_write()
         try:
             job = await info.context.jobs.cancel(info.context.caller_id, _job_id(input.id))
         except RequestRefused as error:
@@ -69,11 +96,35 @@ class Mutation:
     async def delete_job(
         self, info: Info, input: Annotated[DeleteJobInput, argument(description="Which job.")]
     ) -> DeleteJobPayload:
+        info.context.check_may_write()
         try:
             await info.context.jobs.delete(info.context.caller_id, _job_id(input.id))
         except RequestRefused as error:
             return DeleteJobPayload(errors=[user_error(error)])
         return DeleteJobPayload(deleted_job_id=input.id)
+
+    @strawberry.mutation(description="Send what a webhook was told once more, with the same `webhook-id`.")
+    async def replay_delivery(
+        self, info: Info, input: Annotated[ReplayDeliveryInput, argument(description="Which delivery.")]
+    ) -> ReplayDeliveryPayload:
+        info.context.check_may_write()
+        try:
+            delivery_id = key_of("WebhookDelivery", input.id)
+            if delivery_id is None:
+                raise DeliveryNotFound(path=("id",))
+            delivery = await info.context.webhooks.replay(info.context.caller_id, delivery_id)
+        except RequestRefused as error:
+            return ReplayDeliveryPayload(errors=[user_error(error)])
+        return ReplayDeliveryPayload(delivery=WebhookDelivery.of(delivery))
+
+
+async def submit(context: Context, input: GenerateImageInput) -> Submitted:
+    """Submit what a caller asks for. Raises NotPermitted and whatever `JobService.submit` does."""
+    context.check_may_write()
+    request = input.to_domain()
+    if request.webhook is not None:
+        await context.webhooks.check(request.webhook)
+    return await context.jobs.submit(context.caller, request)
 
 
 def _job_id(opaque: str) -> JobId:

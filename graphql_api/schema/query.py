@@ -8,22 +8,57 @@ import strawberry
 from graphql import GraphQLError
 from strawberry import ID, UNSET, argument
 
+from graphql_api.domain.errors import RequestRefused
 from graphql_api.domain.ids import as_job_id, key_of, parse_global_id, parse_image_key
 from graphql_api.domain.styles import STYLES
 from graphql_api.ports import PageRequest
 from graphql_api.schema.context import Context, Info
 from graphql_api.schema.cursors import parse_job_cursor
-from graphql_api.schema.errors import ErrorCode
-from graphql_api.schema.inputs import JobFilter, given, job_query
-from graphql_api.schema.types import GenerationJob, GenerationJobConnection, Image, Model, Node, Style
+from graphql_api.schema.errors import ErrorCode, EstimateError, user_error
+from graphql_api.schema.inputs import GenerateImageInput, JobFilter, given, job_query
+from graphql_api.schema.types import (
+    GenerationEstimate,
+    GenerationJob,
+    GenerationJobConnection,
+    Image,
+    Model,
+    Node,
+    Style,
+    Viewer,
+    WebhookDelivery,
+)
 
 DEFAULT_PAGE_JOBS = 20
 MAX_PAGE_JOBS = 100
 MAX_NODES = 100
 
 
+@strawberry.type(description="Result of estimate.")
+class EstimatePayload:
+    estimate: GenerationEstimate | None = strawberry.field(
+        default=None, description="The estimate; null when `errors` is not empty."
+    )
+    errors: list[EstimateError] = strawberry.field(
+        default_factory=list, description="Why the input would be refused; empty on success."
+    )
+
+
 @strawberry.type(description="Read side of the API.")
 class Query:
+    @strawberry.field(description="Who asks, what they may use, and what they have used.")
+    def viewer(self, info: Info) -> Viewer:
+        return Viewer.of(info.context.caller)
+
+    @strawberry.field(description="What a generation would take and cost, without starting it.")
+    async def estimate(
+        self, info: Info, input: Annotated[GenerateImageInput, argument(description="What would be generated.")]
+    ) -> EstimatePayload:
+        try:
+            estimate = await info.context.jobs.estimate(input.to_domain())
+        except RequestRefused as error:
+            return EstimatePayload(errors=[user_error(error)])
+        return EstimatePayload(estimate=GenerationEstimate.of(estimate))
+
     @strawberry.field(description="One job of the caller, or null when there is none with this ID.")
     async def job(self, info: Info, id: Annotated[ID, argument(description="ID of the job.")]) -> GenerationJob | None:
         return await _find_job(info.context, key_of("GenerationJob", id))
@@ -103,12 +138,24 @@ async def _find_image(context: Context, key: str) -> Image | None:
     return next((Image.of(job, stored) for stored in job.images if stored.index == parsed[1]), None)
 
 
+async def _find_delivery(context: Context, key: str) -> WebhookDelivery | None:
+    job_id = as_job_id(key.partition(".")[0])
+    if job_id is None or await context.jobs.get(context.caller_id, job_id) is None:
+        return None
+    found = (each for each in await context.webhooks.deliveries(job_id) if each.id == key)
+    return next((WebhookDelivery.of(each) for each in found), None)
+
+
 async def _find_node(context: Context, opaque: str) -> Node | None:
     match parse_global_id(opaque):
         case ("GenerationJob", key):
             return await _find_job(context, key)
         case ("Image", key):
             return await _find_image(context, key)
+        case ("WebhookDelivery", key):
+            return await _find_delivery(context, key)
+        case ("Viewer", caller_id) if caller_id == context.caller_id:
+            return Viewer.of(context.caller)
         case ("Model", name):
             return _find_model(context, name)
         case ("Style", name) if name in STYLES:

@@ -22,6 +22,7 @@ from graphql_api.schema.context import Info
 from graphql_api.schema.cursors import parse_event_cursor
 from graphql_api.schema.errors import ErrorCode, top_level_error
 from graphql_api.schema.inputs import GenerateImageInput, JobFilter, given, job_query
+from graphql_api.schema.mutation import submit
 from graphql_api.schema.types import JobEvent
 from graphql_api.service.watching import Events
 
@@ -39,13 +40,13 @@ class Subscription:
     async def generate_image(
         self, info: Info, input: Annotated[GenerateImageInput, argument(description="What to generate.")]
     ) -> AsyncGenerator[JobEvent, None]:
-        context, request = info.context, input.to_domain()
+        context = info.context
         if not context.may_write:
             raise GraphQLError("Starting a generation needs POST.", extensions={"code": ErrorCode.BAD_REQUEST})
         try:
-            if not request.idempotency_key:
+            if not given(input.idempotency_key):
                 raise InvalidInput("A subscription needs an idempotencyKey.", path=("idempotencyKey",))
-            submitted = await context.jobs.submit(context.caller_id, request)
+            submitted = await submit(context, input)
             events = await context.watching.watch_job(context.caller_id, submitted.job.id)
         except RequestRefused as error:
             raise top_level_error(error) from error

@@ -7,24 +7,34 @@ from datetime import datetime
 import strawberry
 from strawberry import ID, Private
 
-from graphql_api.domain import generation, styles
+from graphql_api.domain import generation, styles, webhook
 from graphql_api.domain import job as jobs
+from graphql_api.domain.caller import Caller
 from graphql_api.domain.events import JobEvent as DomainEvent
 from graphql_api.domain.ids import global_id, image_key_of
 from graphql_api.ports import JobPage, JobQuery
 from graphql_api.schema.context import Info
 from graphql_api.schema.cursors import event_cursor, job_cursor
 from graphql_api.schema.enums import (
+    CallerRole,
     CancelOutcome,
+    DeliveryState,
     ImageFormat,
     JobEventKind,
     JobFailureCode,
     JobPhase,
     JobStatus,
+    LimitKind,
     ModelAvailability,
     ProgressBasis,
+    WebhookEvent,
 )
 from graphql_api.schema.scalars import URL, UInt32
+from graphql_api.service import fair_use
+from graphql_api.service import jobs as job_service
+
+DOLLAR = 1_000_000
+"""Amounts are kept in millionths of a US dollar."""
 
 
 @strawberry.interface(description="An object with a globally unique ID.")
@@ -248,6 +258,99 @@ class Image(Node):
         return URL(await info.context.jobs.images.url_for(self.stored.thumbnail_key))
 
 
+@strawberry.type(description="One request to a webhook.")
+class DeliveryAttempt:
+    at: datetime = strawberry.field(description="When it was sent.")
+    seconds: float = strawberry.field(description="How long it took.")
+    status_code: int | None = strawberry.field(description="What the receiver answered; null when it did not.")
+    problem: str | None = strawberry.field(description="What went wrong; null when it was taken.")
+
+    @classmethod
+    def of(cls, attempt: webhook.DeliveryAttempt) -> DeliveryAttempt:
+        """The type of a domain value."""
+        return cls(at=attempt.at, seconds=attempt.seconds, status_code=attempt.status_code, problem=attempt.problem)
+
+
+@strawberry.type(description="What a webhook was told, or is to be told.")
+class WebhookDelivery(Node):
+    event: WebhookEvent = strawberry.field(description="What happened.")
+    message_id: str = strawberry.field(description="The `webhook-id` that it is sent with, each time.")
+    revision: int = strawberry.field(description="Rises with each change of the caller's jobs; receivers order by it.")
+    state: DeliveryState = strawberry.field(description="Where it is.")
+    next_attempt_at: datetime | None = strawberry.field(description="When it is sent next; null unless it is PENDING.")
+    attempts: list[DeliveryAttempt] = strawberry.field(description="The latest requests, oldest first.")
+
+    @classmethod
+    def of(cls, delivery: webhook.Delivery) -> WebhookDelivery:
+        """The type of a domain value."""
+        return cls(
+            id=ID(global_id("WebhookDelivery", delivery.id)),
+            event=delivery.event,
+            message_id=delivery.id,
+            revision=delivery.revision,
+            state=delivery.state,
+            next_attempt_at=delivery.next_attempt_at,
+            attempts=[DeliveryAttempt.of(attempt) for attempt in delivery.attempts],
+        )
+
+
+@strawberry.type(description="How much of something a caller may use, and has used.")
+class UsageLimit:
+    kind: LimitKind = strawberry.field(description="What is counted.")
+    limit: float | None = strawberry.field(description="The most that is allowed; null for any number.")
+    used: float = strawberry.field(description="How much is used now.")
+    resets_at: datetime | None = strawberry.field(description="When it will be free again; null where it depends.")
+
+    @classmethod
+    def of(cls, use: fair_use.LimitUse) -> UsageLimit:
+        """The type of a value of the service."""
+        return cls(kind=use.kind, limit=use.limit, used=use.used, resets_at=use.resets_at)
+
+
+@strawberry.type(description="Who asks.")
+class Viewer(Node):
+    caller: Private[Caller]
+    name: str = strawberry.field(description="Name of the API key, or the one that the identity provider knows.")
+    role: CallerRole = strawberry.field(description="What the caller may do.")
+    expires_at: datetime | None = strawberry.field(description="When the credential ends, or null for never.")
+
+    @classmethod
+    def of(cls, caller: Caller) -> Viewer:
+        """The type of a domain value."""
+        return cls(
+            id=ID(global_id("Viewer", caller.id)),
+            caller=caller,
+            name=caller.name,
+            role=caller.role,
+            expires_at=caller.expires_at,
+        )
+
+    @strawberry.field(description="What the caller may use, and has used.")
+    async def limits(self, info: Info) -> list[UsageLimit]:
+        return [UsageLimit.of(use) for use in await info.context.fair_use.usage(self.caller)]
+
+    @strawberry.field(
+        description="The secret that webhooks to this caller are signed with; null when the server sends none,\n"
+        "and for readers."
+    )
+    def webhook_secret(self, info: Info) -> str | None:
+        return info.context.webhooks.secret_of(self.caller.id) if self.caller.may_write else None
+
+
+@strawberry.type(description="What a generation is expected to take. Figures are null until one job has succeeded.")
+class GenerationEstimate:
+    seconds: float | None = strawberry.field(description="From acceptance to the end, with the time in the queue.")
+    cost: float | None = strawberry.field(
+        description="What its invocations are expected to cost, in US dollars; null also when the model has no price."
+    )
+    jobs_ahead: int = strawberry.field(description="Jobs on the same model that wait now.")
+
+    @classmethod
+    def of(cls, estimate: job_service.Estimate) -> GenerationEstimate:
+        """The type of a value of the service."""
+        return cls(seconds=estimate.seconds, cost=estimate.dollars, jobs_ahead=estimate.jobs_ahead)
+
+
 @strawberry.type(description="One text-to-image generation.")
 class GenerationJob(Node):
     job: Private[jobs.Job]
@@ -261,6 +364,10 @@ class GenerationJob(Node):
         description="How the cancellation took effect; null unless the status is CANCELED."
     )
     failure: JobFailure | None = strawberry.field(description="Why it failed; null unless the status is FAILED.")
+    cost: float | None = strawberry.field(
+        description="What its invocations have cost so far, in US dollars, from their measured time and the price of\n"
+        "the model; null when none has run or the model has no price."
+    )
 
     @classmethod
     def of(cls, job: jobs.Job) -> GenerationJob:
@@ -276,6 +383,7 @@ class GenerationJob(Node):
             reference=job.reference,
             cancel_outcome=job.cancel_outcome,
             failure=None if job.failure is None else JobFailure.of(job.failure),
+            cost=None if job.cost is None else job.cost / DOLLAR,
         )
 
     @strawberry.field(description="The model it runs on; null when it was removed since.")
@@ -306,6 +414,12 @@ class GenerationJob(Node):
     @strawberry.field(description="Images of the batch that are not handed out, such as those a safety filter stopped.")
     def withheld(self) -> list[WithheldImage]:
         return [WithheldImage.of(withheld) for withheld in self.job.withheld]
+
+    @strawberry.field(description="What its webhook was told, or is to be told, in order.")
+    async def deliveries(self, info: Info) -> list[WebhookDelivery]:
+        if self.job.webhook is None:
+            return []
+        return [WebhookDelivery.of(delivery) for delivery in await info.context.webhooks.deliveries(self.job.id)]
 
 
 @strawberry.type(description="A change of a job.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -35,12 +35,19 @@ def _observe(job: Job, phase: str, began: datetime, ended: datetime) -> None:
 
 
 @contextmanager
-def counted_invocation(model: Model, *, sent_ago_seconds: float = 0.0, others_go_on: bool = False) -> Iterator[None]:
-    """Count an invocation by how the context is left: its outcome, its seconds and what they cost. Where the model has
-    certainly not run, there is nothing to pay. With `others_go_on`, one that is left early is left to another worker,
-    which counts it then."""
+def counted_invocation(
+    model: Model,
+    *,
+    pay: Callable[[float], None],
+    age: Callable[[], float] | None = None,
+    others_go_on: bool = False,
+) -> Iterator[None]:
+    """Count an invocation by how the context is left: its outcome, its seconds and what they cost. `pay` is called with
+    the seconds, unless the model has certainly not run. `age` tells how long ago it was sent, where that is not when
+    the context was entered. With `others_go_on`, one that is left early is left to another worker, which counts it
+    then."""
     loop = asyncio.get_running_loop()
-    began, outcome = loop.time() - sent_ago_seconds, "left"
+    began, outcome = loop.time(), "left"
     try:
         yield
         outcome = "answered"
@@ -55,7 +62,9 @@ def counted_invocation(model: Model, *, sent_ago_seconds: float = 0.0, others_go
             count_refusal(model)
         elif outcome != "left" or not others_go_on:
             metrics.INVOCATIONS.labels(model.name, outcome).inc()
-            _count_seconds(model, loop.time() - began)
+            seconds = loop.time() - began if age is None else age()
+            _count_seconds(model, seconds)
+            pay(seconds)
 
 
 def count_refusal(model: Model) -> None:

@@ -22,6 +22,7 @@ from graphql_api.ports import Answer, DeferredEndpoint, Invocation, ModelRequest
 from graphql_api.service.batch import Outcome
 from graphql_api.service.bench import MAX_RETRY_SECONDS, Backoff, Bench, to_the_end
 from graphql_api.service.claim import Claim
+from graphql_api.service.costs import Bill
 from graphql_api.service.counting import count_refusal, counted_invocation
 from graphql_api.service.invoking import HoldUp, Outcomes, invocations_of
 from graphql_api.service.models import RunnableModel
@@ -41,9 +42,19 @@ class DeferredInvocations:
     """Nothing is lost with this process: the row knows what was handed over."""
 
     def __init__(
-        self, claim: Claim, runnable: RunnableModel, endpoint: DeferredEndpoint, bench: Bench, reporter: Reporter
+        self,
+        claim: Claim,
+        runnable: RunnableModel,
+        endpoint: DeferredEndpoint,
+        bench: Bench,
+        reporter: Reporter,
+        bill: Bill,
     ) -> None:
         self._claim = claim
+        self._bill = bill
+        self._seconds: list[float] = []
+        """Of the invocations that are over. They are paid for when all are: a worker that goes on from here takes their
+        answers once more."""
         self._runnable = runnable
         self._endpoint = endpoint
         self._bench = bench
@@ -63,6 +74,8 @@ class DeferredInvocations:
             else:
                 outcome = await self._outcome(invocation, done=number, of=len(invocations))
                 outcomes.append((invocation.request, outcome))
+        for seconds in self._seconds:
+            self._bill.add(seconds)
         return outcomes
 
     async def _hand_all_over(self, invocations: Sequence[Invocation]) -> GenerationFailed | None:
@@ -81,7 +94,10 @@ class DeferredInvocations:
         try:
             with (
                 counted_invocation(
-                    self._runnable.model, sent_ago_seconds=self._age_of(self._record(invocation)), others_go_on=True
+                    self._runnable.model,
+                    pay=self._seconds.append,
+                    age=lambda: self._age_of(self._record(invocation)),
+                    others_go_on=True,
                 ),
                 tracing.span("wait for model", invocation_id=invocation.id, model=self._runnable.model.name),
             ):
@@ -206,7 +222,8 @@ class DeferredInvocations:
         logger.warning("invocation %s is sent again: nothing was heard of it", invocation.id)
         again = self._record(invocation).sent_again(at=self._bench.clock())
         losses = self._claim.job.losses + 1
-        await self._claim.write(lambda row: row.with_losses(losses).with_deferred(again))
+        self._bill.add_unmeasured(of=len(self._claim.job.deferred))
+        await self._claim.write(lambda row: self._bill.on(row.with_losses(losses).with_deferred(again)))
         await Backoff(self._bench.options.retry_seconds, most_seconds=MAX_RETRY_SECONDS).pause()
         await self._hand_over(invocation)
 

@@ -14,6 +14,7 @@ from graphql_api.ports import Answer, Invocation, ModelEndpoint, ModelRequest
 from graphql_api.service.batch import Outcome
 from graphql_api.service.bench import Backoff, Bench
 from graphql_api.service.claim import Claim
+from graphql_api.service.costs import Bill
 from graphql_api.service.counting import counted_invocation
 from graphql_api.service.models import RunnableModel
 from graphql_api.service.reporting import Reporter
@@ -72,9 +73,16 @@ class DirectInvocations:
     """Nobody else can go on where this process is."""
 
     def __init__(
-        self, claim: Claim, runnable: RunnableModel, endpoint: ModelEndpoint, bench: Bench, reporter: Reporter
+        self,
+        claim: Claim,
+        runnable: RunnableModel,
+        endpoint: ModelEndpoint,
+        bench: Bench,
+        reporter: Reporter,
+        bill: Bill,
     ) -> None:
         self._claim = claim
+        self._bill = bill
         self._runnable = runnable
         self._endpoint = endpoint
         self._bench = bench
@@ -101,6 +109,7 @@ class DirectInvocations:
         """What a deferred endpoint was handed, before the model was put on this one, is lost."""
         if not self._claim.job.deferred:
             return
+        self._bill.add_unmeasured()
         if not self._runnable.policy.allows_another(self._claim.job):
             raise AnswerLost("The model was moved while it had the request.")
         losses = self._claim.job.losses + 1
@@ -113,7 +122,7 @@ class DirectInvocations:
             try:
                 self.is_paid = True
                 with (
-                    counted_invocation(self._runnable.model),
+                    counted_invocation(self._runnable.model, pay=self._bill.add),
                     tracing.span("invoke model", invocation_id=invocation.id, model=self._runnable.model.name),
                 ):
                     return await self._invoke(invocation, done=done, of=of)

@@ -13,6 +13,7 @@ from graphql_api.domain.errors import ModelUnavailable, ServiceUnavailable
 from graphql_api.domain.job import Job
 from graphql_api.ports import JobStore
 from graphql_api.service.clock import Clock, utc_now
+from graphql_api.service.costs import with_lost_worker
 from graphql_api.service.jobs import KEY_VALID_SECONDS, JobService
 from graphql_api.service.models import ModelRegistry
 
@@ -108,7 +109,7 @@ class Janitor:
     async def _requeue_lost(self) -> None:
         for job in await self._store.lost_leases(AT_A_TIME):
             logger.warning("job %s lost its worker in attempt %d", job.id, job.attempt)
-            lost = job.lost(max_losses=self._max_losses(job), at=self._clock())
+            lost = with_lost_worker(job).lost(max_losses=self._max_losses(job), at=self._clock())
             await self._move(lost, "lost_lease", if_lease_lost=True)
 
     async def _fail_orphans(self) -> None:

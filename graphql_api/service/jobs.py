@@ -1,14 +1,24 @@
-"""What a caller does with jobs: submit, get, list, cancel, delete."""
+"""What a caller does with jobs: estimate, submit, get, list, cancel, delete."""
 
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from graphql_api import tracing
-from graphql_api.domain.errors import JobNotFound, ServiceUnavailable, StyleNotFound, Text2ImageError
-from graphql_api.domain.generation import GenerationRequest, complete
+from graphql_api.domain.caller import Caller
+from graphql_api.domain.errors import (
+    BudgetExceeded,
+    JobNotFound,
+    NotPermitted,
+    RateLimited,
+    ServiceUnavailable,
+    StyleNotFound,
+    Text2ImageError,
+)
+from graphql_api.domain.generation import GenerationParameters, GenerationRequest, Model, complete
 from graphql_api.domain.ids import CallerId, JobId, new_job_id
 from graphql_api.domain.job import CancelOutcome, Job, JobStatus, Progress
 from graphql_api.domain.styles import STYLES, Style
@@ -24,13 +34,25 @@ from graphql_api.ports import (
     Submitted,
 )
 from graphql_api.service.clock import Clock, utc_now
+from graphql_api.service.costs import micro_dollars, with_cancellation
 from graphql_api.service.counting import count_end
 from graphql_api.service.estimates import Estimates
+from graphql_api.service.fair_use import FairUse
 from graphql_api.service.models import ModelRegistry
 
 logger = logging.getLogger(__name__)
 
 KEY_VALID_SECONDS = 24 * 60 * 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a job would take: seconds from now to its end, US dollars for its invocations, each None where nothing is
+    known or the model has no price, and how many queued jobs of its model there are already."""
+
+    seconds: float | None
+    dollars: float | None
+    jobs_ahead: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,20 +66,37 @@ class JobService:
     estimates: Estimates
     max_queued: int | None = None
     retention_seconds: float | None = None
+    fair_use: FairUse | None = None
     clock: Clock = utc_now
 
-    async def submit(self, caller_id: CallerId, request: GenerationRequest) -> Submitted:
+    async def estimate(self, request: GenerationRequest) -> Estimate:
+        """What a job would take if it was submitted now. Raises InvalidInput, ModelNotFound or StyleNotFound."""
+        model, parameters = self._checked(request)
+        depths = await self.store.depths()
+        jobs_ahead = sum(depth.jobs for depth in depths if depth.model_name == model.name)
+        seconds = await self.estimates.inference_seconds_of(model.name, parameters)
+        price = model.price_per_second
+        return Estimate(
+            seconds=await self.estimates.seconds_in_queue_and_after_of(model.name, parameters, jobs_ahead=jobs_ahead),
+            dollars=None if seconds is None or price is None else seconds * price,
+            jobs_ahead=jobs_ahead,
+        )
+
+    async def submit(self, caller: Caller, request: GenerationRequest) -> Submitted:
         """Record a job durably and announce it; the caller may be answered when this returns.
 
-        Raises InvalidInput, ModelNotFound, StyleNotFound, IdempotencyConflict or QueueFull; then nothing was queued.
+        Raises NotPermitted, InvalidInput, ModelNotFound, StyleNotFound, IdempotencyConflict, QueueFull, RateLimited or
+        BudgetExceeded; then nothing was queued. A repeat of an idempotency key gets its job whatever the limits say.
         """
-        model = self.models.get(request.model_name).model
-        style = _style(request.style_name)
-        parameters, job_id, created_at = complete(request, model, style), new_job_id(), self.clock()
+        if not caller.may_write:
+            raise NotPermitted
+        model, parameters = self._checked(request)
+        job_id, created_at = new_job_id(), self.clock()
         with tracing.span("submit job", job_id=job_id, model=model.name):
+            reserved = await self._reserved(model, parameters)
             job = Job(
                 id=job_id,
-                caller_id=caller_id,
+                caller_id=caller.id,
                 model_name=model.name,
                 parameters=parameters,
                 reference=request.reference,
@@ -65,14 +104,17 @@ class JobService:
                 expires_at=self._expiry(created_at),
                 progress=Progress(total_steps=parameters.steps),
                 trace=tracing.traceparent(),
+                webhook=request.webhook,
+                account=caller.account,
+                reserved=reserved or 0,
             )
             key = request.idempotency_key
-            with tracing.span("add to store"):
-                submitted = await self.store.add(
-                    job,
-                    key=None if key is None else _idempotency_key(key, request, model.name),
-                    max_queued=self.max_queued,
-                )
+            submitted = await self._add(
+                job,
+                caller,
+                key=None if key is None else _idempotency_key(key, request, model.name),
+                reserved=reserved,
+            )
             if not submitted.is_new:
                 return replace(submitted, job=await self.with_live_progress(submitted.job))
             await self.announce(submitted.job)
@@ -80,10 +122,8 @@ class JobService:
 
     async def get(self, caller_id: CallerId, job_id: JobId) -> Job | None:
         """The caller's job with its latest progress, or None."""
-        job = await self.store.find(job_id)
-        if not isinstance(job, Job) or job.caller_id != caller_id:
-            return None
-        return await self.with_live_progress(job)
+        job = await self.store.find(job_id, caller_id=caller_id)
+        return await self.with_live_progress(job) if isinstance(job, Job) else None
 
     async def page(self, caller_id: CallerId, query: JobQuery, page: PageRequest) -> JobPage:
         """Part of the caller's list, newest first, with the latest progress of what runs."""
@@ -105,7 +145,7 @@ class JobService:
                 raise JobNotFound(path=("id",))
             if job.is_final:
                 return job
-            moved = await self.store.update(job.canceled(self._cancel_outcome(job), at=self.clock()))
+            moved = await self.store.update(self._canceled(job))
             if moved is not None:
                 await self.announce(moved)
                 if job.status is JobStatus.QUEUED and job.attempt:
@@ -185,6 +225,39 @@ class JobService:
 
     def _expiry(self, created_at: datetime) -> datetime | None:
         return None if self.retention_seconds is None else created_at + timedelta(seconds=self.retention_seconds)
+
+    def _checked(self, request: GenerationRequest) -> tuple[Model, GenerationParameters]:
+        model = self.models.get(request.model_name).model
+        return model, complete(request, model, _style(request.style_name))
+
+    async def _reserved(self, model: Model, parameters: GenerationParameters) -> int | None:
+        """What a job is expected to cost, 0 where nobody knows, None where its model has no price."""
+        if model.price_per_second is None:
+            return None
+        return micro_dollars(model, await self.estimates.inference_seconds_of(model.name, parameters) or 0.0)
+
+    async def _add(self, job: Job, caller: Caller, *, key: IdempotencyKey | None, reserved: int | None) -> Submitted:
+        try:
+            async with self._admitting(job, caller, reserved):
+                with tracing.span("add to store"):
+                    return await self.store.add(job, key=key, max_queued=self.max_queued)
+        except (RateLimited, BudgetExceeded):
+            known = None if key is None else await self.store.find_by_key(caller.id, key)
+            if known is None:
+                raise
+            return Submitted(job=known, is_new=False)
+
+    def _admitting(self, job: Job, caller: Caller, reserved: int | None) -> AbstractAsyncContextManager[None]:
+        if self.fair_use is None:
+            return nullcontext()
+        parameters = job.parameters
+        pixels = parameters.width * parameters.height * parameters.count
+        return self.fair_use.admitting(caller, pixels=pixels, reserved=reserved)
+
+    def _canceled(self, job: Job) -> Job:
+        outcome, at, runnable = self._cancel_outcome(job), self.clock(), self.models.find(job.model_name)
+        paid = job if runnable is None else with_cancellation(job, runnable.model, outcome, at=at)
+        return paid.canceled(outcome, at=at)
 
     def _cancel_outcome(self, job: Job) -> CancelOutcome:
         is_queued = job.status is JobStatus.QUEUED

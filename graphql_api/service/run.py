@@ -17,6 +17,7 @@ from graphql_api.ports import DeferredEndpoint, JobMoved, Notice, Reread, job_to
 from graphql_api.service.batch import Batch, finish_batch
 from graphql_api.service.bench import Bench, to_the_end
 from graphql_api.service.claim import Change, Claim, ClaimLost
+from graphql_api.service.costs import Bill
 from graphql_api.service.deferring import DeferredInvocations
 from graphql_api.service.invoking import DirectInvocations, Outcomes
 from graphql_api.service.models import RunnableModel
@@ -35,8 +36,9 @@ class Run:
         self.runnable = runnable
         self._bench = bench
         self._claim = Claim(job, bench)
+        self._bill = Bill(job, runnable.model)
         self._reporter = Reporter(self._claim, runnable, bench)
-        self._invocations = _invocations(self._claim, runnable, bench, self._reporter)
+        self._invocations = _invocations(self._claim, runnable, bench, self._reporter, self._bill)
         self._put_keys: list[str] = []
         self._is_revoked = False
         self._is_settling = False
@@ -72,7 +74,7 @@ class Run:
             # From here on the row decides who has won: a revocation would only hide the outcome, and nothing is given
             # back while nobody knows whether the last write has come through.
             self._is_settling = True
-            await to_the_end(self._settle(change))
+            await to_the_end(self._settle(lambda row: self._bill.on(change(row))))
         except ClaimLost:
             await self._discard_files()
         except asyncio.CancelledError:
@@ -173,8 +175,13 @@ class Run:
         is_loss = self._invocations.is_paid and not self.runnable.can_stop
         max_losses, at = self.runnable.policy.max_attempts, self._bench.clock()
         await self._claim.write_at_once(
-            lambda row: row.lost(max_losses=max_losses, at=at) if is_loss else row.released()
+            lambda row: self._paid(row.lost(max_losses=max_losses, at=at) if is_loss else row.released())
         )
+
+    def _paid(self, row: Job) -> Job:
+        """The row that is given back, with what ran for it here. An answer that is out there is paid for by whoever
+        takes it."""
+        return row if row.deferred else self._bill.on(row)
 
     @property
     def _may_have_strays(self) -> bool:
@@ -238,8 +245,8 @@ class Run:
 
 
 def _invocations(
-    claim: Claim, runnable: RunnableModel, bench: Bench, reporter: Reporter
+    claim: Claim, runnable: RunnableModel, bench: Bench, reporter: Reporter, bill: Bill
 ) -> DirectInvocations | DeferredInvocations:
     if isinstance(runnable.endpoint, DeferredEndpoint):
-        return DeferredInvocations(claim, runnable, runnable.endpoint, bench, reporter)
-    return DirectInvocations(claim, runnable, runnable.endpoint, bench, reporter)
+        return DeferredInvocations(claim, runnable, runnable.endpoint, bench, reporter, bill)
+    return DirectInvocations(claim, runnable, runnable.endpoint, bench, reporter, bill)

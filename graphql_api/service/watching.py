@@ -61,8 +61,8 @@ class WatchService:
 
         `after` is the revision of the last event seen; without it the first event is the state now.
         """
-        found = await self._store.find(job_id)
-        if found is None or found.caller_id != caller_id or (isinstance(found, Tombstone) and after is None):
+        found = await self._store.find(job_id, caller_id=caller_id)
+        if found is None or (isinstance(found, Tombstone) and after is None):
             raise JobNotFound(path=("id",))
         return self._follow_job(caller_id, job_id, after=after)
 

@@ -7,20 +7,23 @@ import io
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+from uuid import RFC_4122, UUID
 
 import pytest
 import uvicorn
 from PIL import Image
 from starlette.applications import Starlette
 
+from graphql_api.adapters.image_store.signed_urls import FolderSigning, end_of_hour
 from graphql_api.domain.generation import ImageFormat
 from graphql_api.domain.ids import new_job_id
-from graphql_api.http.images import image_routes
+from graphql_api.http.images import UrlSignatures, image_routes
 
 JOB_ID = new_job_id()
 STEM = "0-0123456789abcdef"
@@ -76,9 +79,9 @@ class AnnouncingServer(uvicorn.Server):
 
 
 @contextmanager
-def serving(root: Path) -> Iterator[int]:
+def serving(root: Path, signatures: UrlSignatures | None = None) -> Iterator[int]:
     """A server of the images in a folder; its port."""
-    app = Starlette(routes=image_routes(root))
+    app = Starlette(routes=image_routes(root, signatures))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = AnnouncingServer(uvicorn.Config(app, log_level="critical", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -373,3 +376,117 @@ def test_the_served_folder_itself_may_be_a_link(tmp_path: Path, site: Site) -> N
         reply = Site(port=port, root=site.root).ask(f"/images/{JOB_ID}/{STEM}.jpg")
 
     assert reply.status == 200
+
+
+# --- signed URLs ---
+
+
+SECRET = "a secret that is long enough to be one"
+VALID_SECONDS = 600
+
+
+@pytest.fixture(scope="module")
+def signing() -> FolderSigning:
+    return FolderSigning(SECRET, valid_seconds=VALID_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def signed_port(server_root: Path, signing: FolderSigning) -> Iterator[int]:
+    with serving(server_root / "signed", signing) as served_port:
+        yield served_port
+
+
+@pytest.fixture
+def signed_site(signed_port: int, server_root: Path) -> Site:
+    return Site(port=signed_port, root=server_root / "signed")
+
+
+def signed_at(key: str, when: float, secret: str = SECRET) -> str:
+    """The URL of a key as it was made at some instant."""
+    return f"/{key}?{FolderSigning(secret, valid_seconds=VALID_SECONDS, clock=lambda: when).query_of(key)}"
+
+
+def test_image_whose_url_is_signed_is_served_and_kept_as_long_as_the_url_lasts(
+    signed_site: Site, signing: FolderSigning
+) -> None:
+    body = a_file()
+    path = signed_site.put(f"{STEM}.jpg", body)
+    least = end_of_hour(time.time()) + VALID_SECONDS - time.time()
+    url = f"{path}?{signing.query_of(path.removeprefix('/'))}"
+    reply = signed_site.ask(url)
+    most = end_of_hour(time.time()) + VALID_SECONDS - time.time()
+
+    assert (reply.status, reply.body) == (200, body)
+    caching, _, seconds = reply.headers["cache-control"].rpartition("=")
+    assert caching == "private, max-age"
+    assert min(least, most) - 60 < int(seconds) <= max(least, most) + 1
+    assert signed_site.ask(url, "HEAD").headers["cache-control"].startswith("private, max-age=")
+    assert signed_site.ask(url, Range="bytes=0-9").body == body[:10]
+    copy = signed_site.ask(url, If_None_Match=reply.headers["etag"])
+    assert (copy.status, copy.headers["cache-control"].startswith("private, max-age=")) == (304, True)
+
+
+def test_url_may_carry_more_than_its_signature(signed_site: Site, signing: FolderSigning) -> None:
+    path = signed_site.put(f"{STEM}.jpg", a_file())
+    query = signing.query_of(path.removeprefix("/"))
+
+    assert signed_site.ask(f"{path}?x=y&{'&'.join(reversed(query.split('&')))}").status == 200
+
+
+KEY = f"images/{JOB_ID}/{STEM}.jpg"
+NOW = time.time()
+GOOD = signed_at(KEY, NOW)
+EXPIRES = GOOD.partition("expires=")[2].partition("&")[0]
+LATER = str(int(EXPIRES) + 3600)
+UNSIGNED = {
+    "nothing": f"/{KEY}",
+    "no signature": GOOD.partition("&")[0],
+    "no expiry": GOOD.replace(f"expires={EXPIRES}&", ""),
+    "an empty signature": GOOD.partition("signature=")[0] + "signature=",
+    "half a signature": GOOD[:-8],
+    "a longer signature": GOOD + "A",
+    "another signature": GOOD[:-1] + ("B" if GOOD.endswith("A") else "A"),
+    "a padded signature": GOOD + "==",
+    "another expiry": GOOD.replace(EXPIRES, LATER),
+    "an expiry that is written otherwise": GOOD.replace(EXPIRES, f"0{EXPIRES}"),
+    "a signed expiry that is over": signed_at(KEY, NOW - 2 * 3600 - VALID_SECONDS),
+    "the signature of another file": GOOD.replace(f"/{KEY}", f"/images/{JOB_ID}/1-0123456789abcdef.jpg"),
+    "the signature of another job": GOOD.replace(JOB_ID, new_job_id()),
+    "another secret": signed_at(KEY, NOW, "another secret that is long enough"),
+    "letters of another alphabet": f"/{KEY}?expires=%D9%A1%D9%A2&signature=%C3%BC",
+    "an endless number": f"/{KEY}?expires={'9' * 5000}&signature=x",
+}
+
+
+@pytest.mark.parametrize("target", UNSIGNED.values(), ids=UNSIGNED)
+def test_image_whose_url_is_not_signed_is_like_one_that_is_not_there(signed_site: Site, target: str) -> None:
+    signed_site.put(f"{STEM}.jpg", a_file())
+    signed_site.put("1-0123456789abcdef.jpg", a_file())
+    missing = signed_site.ask(signed_at(f"images/{new_job_id()}/{STEM}.jpg", NOW))
+    refused = signed_site.ask(target)
+    del missing.headers["date"], refused.headers["date"]
+
+    assert missing.status == 404
+    assert refused == missing
+
+
+# --- who could guess ---
+
+
+def test_images_are_listed_nowhere(site: Site) -> None:
+    path = site.put(f"{STEM}.jpg", a_file())
+    folders = ["/images", "/images/", path.rpartition("/")[0], path.rpartition("/")[0] + "/", f"/images/{JOB_ID[:8]}"]
+
+    assert [site.ask(each).status for each in folders] == [404] * len(folders)
+    assert all(STEM.encode() not in site.ask(each).body for each in folders)
+
+
+def test_name_of_a_job_holds_74_bits_that_nobody_knows() -> None:
+    made = [UUID(new_job_id()) for _ in range(2000)]
+    mask = (1 << 12) - 1 << 64 | (1 << 62) - 1
+    ones = [sum(each.int >> bit & 1 for each in made) for bit in range(128) if mask >> bit & 1]
+
+    assert {(each.version, each.variant) for each in made} == {(7, RFC_4122)}
+    assert len(ones) == 74
+    # Each bit is one in about half of them: six standard deviations.
+    assert all(abs(count - 1000) < 135 for count in ones)

@@ -77,7 +77,6 @@ NO_MESSAGES: dict[str, object] = {
     "a number as operationName": subscribe({"query": QUERY, "operationName": 1}),
     "an array as extensions": subscribe({"query": QUERY, "extensions": []}),
     "a string as extensions": subscribe({"query": QUERY, "extensions": "x"}),
-    "only a persisted query, which is not known here": subscribe({"extensions": {"persistedQuery": {}}}),
 }
 NO_HELLOS: dict[str, object] = {
     "an array": {"type": "connection_init", "payload": []},

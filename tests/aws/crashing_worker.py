@@ -23,6 +23,7 @@ from graphql_api.adapters.model_endpoint.sagemaker.asynchronous import SageMaker
 from graphql_api.adapters.model_endpoint.sagemaker.realtime import SageMakerEndpoint
 from graphql_api.adapters.model_endpoint.sagemaker.streaming import SageMakerStreamEndpoint
 from graphql_api.bootstrap import open_services
+from graphql_api.domain.caller import LOCAL
 from graphql_api.domain.generation import Dimensions, GenerationRequest
 from graphql_api.domain.ids import LOCAL_CALLER
 from graphql_api.domain.job import Job
@@ -92,7 +93,7 @@ async def main(model: str, crash_at: int) -> None:
     steps.around_invoke(SageMakerEndpoint)
     steps.around_invoke(SageMakerStreamEndpoint)
     async with open_services(Settings()) as services, asyncio.timeout(PATIENCE_SECONDS):
-        job = (await services.jobs.submit(LOCAL_CALLER, replace(REQUEST, model_name=model))).job
+        job = (await services.jobs.submit(LOCAL, replace(REQUEST, model_name=model))).job
         async for event in await services.watching.watch_job(LOCAL_CALLER, job.id):
             job = event.job or job
     sys.stdout.write(json.dumps(_told(job, steps)))

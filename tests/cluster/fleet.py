@@ -13,9 +13,8 @@ from tests.clients.postgres_server import PostgresServer
 from tests.clients.sagemaker_local import SageMakerLocal
 from tests.clients.server_process import ServerProcess, WorkerProcess
 from tests.clients.valkey_server import ValkeyServer
-from tests.cluster.serve_callers import HEADER as CALLER_HEADER
 
-__all__ = ["CALLER_HEADER", "Fleet", "Replica", "open_fleet"]
+__all__ = ["Fleet", "Replica", "open_fleet"]
 
 LEASE_SECONDS = 2.0
 MAX_ATTEMPTS = 3

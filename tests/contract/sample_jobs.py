@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from graphql_api.adapters.job_store.rows import job_columns
 from graphql_api.domain.generation import GenerationParameters, ImageFormat
 from graphql_api.domain.ids import CallerId, new_job_id
 from graphql_api.domain.job import Job, JobStatus, Progress, StoredImage, Tombstone
+from graphql_api.domain.webhook import Webhook, WebhookEvent
 from graphql_api.ports import JobPosition, JobStore
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -16,6 +19,9 @@ ALICE = CallerId("alice")
 LATER = NOON + timedelta(hours=1)
 BOB = CallerId("bob")
 CAROL = CallerId("carol")
+ACME = "acme"
+MARCH = "2026-03"
+HOOK = "https://hooks.example/jobs"
 
 
 def a_job(
@@ -49,6 +55,17 @@ def a_job(
         progress=Progress(total_steps=steps),
         expires_at=NOON + timedelta(days=30, microseconds=1),
     )
+
+
+def charged_to(account: str, job: Job | None = None, *, reserved: int = 700) -> Job:
+    """A job that is charged to an account."""
+    return replace(a_job() if job is None else job, account=account, reserved=reserved)
+
+
+def told(*events: WebhookEvent, job: Job | None = None) -> Job:
+    """A job whose webhook is told of events, of all when none are given."""
+    webhook = Webhook(url=HOOK, events=frozenset(events or WebhookEvent))
+    return replace(a_job() if job is None else job, webhook=webhook)
 
 
 def an_image(index: int = 0) -> StoredImage:
@@ -101,6 +118,15 @@ async def succeeded(store: JobStore, job: Job, *, inference_seconds: float = 4.0
 async def in_status(store: JobStore, job: Job, status: JobStatus) -> Job:
     """A new job, moved to a status by plain updates."""
     return await moved(store, replace(await added(store, job), status=status))
+
+
+def row_of_former_version(job: Job, *columns: str) -> Mapping[str, object]:
+    """These columns of a job as the version before accounts and webhooks wrote them."""
+    row = job_columns(job)
+    data = json.loads(row.data)
+    for later in ("webhook", "account", "reserved", "cost"):
+        del data[later]
+    return {column: getattr(row, column) for column in columns} | {"data": json.dumps(data)}
 
 
 def position_of(job: Job) -> JobPosition:

@@ -14,13 +14,14 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from graphql_api.adapters.aws import AwsOptions, open_aws
 from graphql_api.adapters.image_store import open_image_store
 from graphql_api.adapters.image_store.folder import FolderImageStore, open_folder_image_store
+from graphql_api.adapters.image_store.signed_urls import FolderSigning
 from graphql_api.domain.errors import ImageNotStored, ServiceUnavailable
 from graphql_api.domain.ids import JobId, new_job_id
 from graphql_api.ports import ImageStore
@@ -223,6 +224,26 @@ async def test_urls_are_relative_to_the_origin_unless_told_otherwise(tmp_path: P
         assert await there.url_for(a_key()) == f"https://img.example/shop/{a_key()}"
 
 
+async def test_urls_of_a_folder_are_signed_on_demand(tmp_path: Path) -> None:
+    signing = FolderSigning("s" * 32, valid_seconds=60)
+    async with open_image_store(f"file:{tmp_path}", public_url="https://img.example/", folder_signing=signing) as store:
+        url = urlsplit(await store.url_for(a_key()))
+        assert isinstance(store, FolderImageStore)
+        assert store.signing is signing
+    given = dict(parse_qsl(url.query))
+
+    assert (url.netloc, url.path) == ("img.example", f"/{a_key()}")
+    assert signing.seconds_left(a_key(), expires=given["expires"], signature=given["signature"])
+
+
+async def test_secret_of_a_folder_is_refused_for_a_bucket() -> None:
+    signing = FolderSigning("s" * 32, valid_seconds=60)
+    async with open_aws(AwsOptions()) as aws:
+        with pytest.raises(ValueError, match="TEXT2IMAGE_URL_SECRET"):
+            async with open_image_store("s3:some-bucket", aws=aws, folder_signing=signing):
+                pass
+
+
 async def test_files_outlive_the_store(tmp_path: Path) -> None:
     async with open_image_store(f"file:{tmp_path}") as store:
         await store.put(a_key(), BODY, "image/jpeg")
@@ -294,6 +315,7 @@ PUT_WITH_LITTLE_ROOM = f"""
 import asyncio, resource, sys
 from pathlib import Path
 from graphql_api.adapters.image_store.folder import open_folder_image_store
+from graphql_api.adapters.image_store.signed_urls import FolderSigning
 from graphql_api.domain.errors import ImageNotStored
 
 async def main():

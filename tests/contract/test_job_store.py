@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from graphql_api.domain.errors import IdempotencyConflict, JobFailureCode, ModelFailed, QueueFull
 from graphql_api.domain.ids import CallerId, JobId, new_job_id
 from graphql_api.domain.job import CancelOutcome, Job, JobPhase, JobStatus, Progress, Tombstone, WithheldImage
+from graphql_api.domain.webhook import WebhookEvent
 from graphql_api.ports import IdempotencyKey, JobPage, JobPosition, JobQuery, JobStore, PageRequest, QueueDepth, Work
 from tests.contract.sample_jobs import (
+    ACME,
     ALICE,
     BOB,
     CAROL,
@@ -25,6 +27,7 @@ from tests.contract.sample_jobs import (
     a_job,
     added,
     an_image,
+    charged_to,
     claimed,
     claims,
     in_status,
@@ -33,6 +36,7 @@ from tests.contract.sample_jobs import (
     newest_first,
     position_of,
     succeeded,
+    told,
 )
 
 HALFWAY = Progress(phase=JobPhase.GENERATING, fraction=0.5, step=10, total_steps=20, eta_seconds=2.5)
@@ -79,6 +83,47 @@ async def test_failure_and_cancel_outcome_survive(store: JobStore) -> None:
 
 async def test_unknown_job_is_not_found(store: JobStore) -> None:
     assert await store.find(new_job_id()) is None
+
+
+async def test_account_cost_and_webhook_of_a_job_survive(store: JobStore) -> None:
+    job = charged_to(ACME, told(WebhookEvent.JOB_FAILED, WebhookEvent.JOB_CANCELED))
+    await added(store, job)
+    running = await claimed(store)
+    assert (running.account, running.reserved, running.webhook) == (ACME, job.reserved, job.webhook)
+
+    ended = await moved(store, running.paid(3).failed(ModelFailed("no"), at=NOON))
+
+    assert ended.cost == 3
+    assert await store.find(ended.id) == ended
+
+
+async def test_job_of_another_caller_is_not_found(store: JobStore) -> None:
+    job = await added(store)
+    deleted = await added(store)
+    tombstone = await store.delete(deleted.id, at=NOON)
+
+    assert await store.find(job.id, caller_id=ALICE) == job
+    assert await store.find(deleted.id, caller_id=ALICE) == tombstone
+    assert await store.find(new_job_id(), caller_id=ALICE) is None
+    for stranger in (BOB, CallerId(""), CallerId("alice "), CallerId("Alice"), CallerId("%")):
+        assert await store.find(job.id, caller_id=stranger) is None
+        assert await store.find(deleted.id, caller_id=stranger) is None
+
+
+async def test_active_jobs_of_a_caller_are_counted_as_far_as_the_limit(store: JobStore) -> None:
+    for _ in range(3):
+        await added(store)
+    await added(store, a_job(caller_id=BOB))
+    await added(store, a_job(caller_id=BOB, model_name="other"))
+    await claimed(store)
+    await succeeded(store, await claimed(store))
+
+    assert [await store.count_active(caller, 10) for caller in (ALICE, BOB, CAROL)] == [3, 1, 0]
+    assert [await store.count_active(ALICE, limit) for limit in (0, 2, 3, 4)] == [0, 2, 3, 3]
+
+    waiting = await added(store)
+    await moved(store, waiting.canceled(CancelOutcome.NOT_STARTED, at=NOON))
+    assert await store.count_active(ALICE, 10) == 3
 
 
 async def test_concurrent_adds_take_revisions_without_gaps(store: JobStore) -> None:
@@ -170,6 +215,46 @@ async def test_key_counts_no_longer_than_it_is_valid(store: JobStore) -> None:
 
     assert later.is_new
     assert (await store.add(a_job(), key=a_key(digest="digest-2"))).job == later.job
+
+
+async def test_job_is_found_by_its_key_at_its_latest_state(store: JobStore) -> None:
+    assert await store.find_by_key(ALICE, a_key()) is None
+    await store.add(a_job(), key=a_key())
+    running = await claimed(store)
+
+    assert await store.find_by_key(ALICE, a_key()) == running
+    assert await store.find_by_key(ALICE, a_key("key-2")) is None
+    assert await store.find_by_key(BOB, a_key()) is None
+    assert await store.find_by_key(BOB, a_key(digest="digest-2")) is None
+
+
+async def test_looking_for_a_key_neither_uses_nor_renews_it(store: JobStore) -> None:
+    assert await store.find_by_key(ALICE, a_key()) is None
+    first = await store.add(a_job(), key=a_key(digest="digest-2"))
+    assert first.is_new
+    assert await store.find_by_key(ALICE, a_key(valid_seconds=0.0)) is None
+
+    assert not (await store.add(a_job(), key=a_key(digest="digest-2"))).is_new
+
+
+async def test_key_that_is_looked_for_with_another_digest_is_a_conflict(store: JobStore) -> None:
+    earlier = (await store.add(a_job(), key=a_key())).job
+
+    with pytest.raises(IdempotencyConflict, match="other input") as caught:
+        await store.find_by_key(ALICE, a_key(digest="digest-2"))
+
+    assert caught.value.existing_job_id == earlier.id
+    assert await store.find_by_key(ALICE, a_key(digest="digest-2", valid_seconds=0.0)) is None
+
+
+async def test_key_of_a_deleted_job_that_is_looked_for_is_a_conflict(store: JobStore) -> None:
+    earlier = (await store.add(a_job(), key=a_key())).job
+    await store.delete(earlier.id, at=NOON)
+
+    with pytest.raises(IdempotencyConflict, match="deleted") as caught:
+        await store.find_by_key(ALICE, a_key())
+
+    assert caught.value.existing_job_id == earlier.id
 
 
 async def test_refused_add_does_not_use_up_its_key(store: JobStore) -> None:

@@ -9,6 +9,8 @@ import logging
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,32 @@ import pytest
 from graphql_api.adapters.job_store import open_job_store
 from graphql_api.adapters.job_store.migrations import SchemaTooNew
 from graphql_api.adapters.job_store.postgres_pool import SQL
+from graphql_api.adapters.job_store.rows import microseconds
 from graphql_api.domain.errors import IdempotencyConflict, ServiceUnavailable
 from graphql_api.domain.job import CancelOutcome, JobStatus
+from graphql_api.domain.webhook import DeliveryAttempt
 from graphql_api.ports import IdempotencyKey, JobQuery, JobStore, PageRequest
 from tests.clients.postgres_server import PostgresServer
-from tests.contract.sample_jobs import ALICE, BOB, CAROL, NOON, a_job, added, claimed, live
+from tests.clients.waiting import PATIENCE_SECONDS
+from tests.contract.sample_jobs import (
+    ACME,
+    ALICE,
+    BOB,
+    CAROL,
+    MARCH,
+    NOON,
+    a_job,
+    added,
+    charged_to,
+    claimed,
+    live,
+    moved,
+    row_of_former_version,
+    told,
+)
 
 CALLERS = (ALICE, BOB, CAROL)
+ACCOUNTS = (ACME, "Other", "other", "")
 
 
 @pytest.fixture
@@ -64,6 +85,89 @@ async def test_database_of_a_later_version_is_refused(postgres: PostgresServer, 
             pass
 
 
+async def test_database_of_the_version_before_accounts_opens_with_its_jobs(postgres_url: str) -> None:
+    waiting, running = (replace(a_job(seconds=number), revision=number) for number in (1, 2))
+    first = resources.files("graphql_api.adapters.job_store") / "migrations" / "postgres" / "0001_jobs.sql"
+    connection = await asyncpg.connect(postgres_url)
+    try:
+        await connection.execute(first.read_text())
+        await connection.execute("CREATE TABLE schema_version (version integer PRIMARY KEY)")
+        await connection.execute("INSERT INTO schema_version VALUES (1)")
+        await connection.execute("INSERT INTO callers VALUES ($1, 2)", ALICE)
+        for job in (waiting, running):
+            row = row_of_former_version(
+                job, "id", "caller_id", "revision", "status", "model", "created_at", "attempt", "work", "unswept"
+            )
+            places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+            await connection.execute(f"INSERT INTO jobs ({', '.join(row)}, turn) VALUES ({places}, 0)", *row.values())
+        # As a claim of that version left it.
+        await connection.execute(
+            "UPDATE jobs SET status = 'RUNNING', attempt = 1, started_at = $2, claimed_at = $2 WHERE id = $1",
+            running.id,
+            microseconds(NOON),
+        )
+    finally:
+        await connection.close()
+
+    async with open_job_store(postgres_url) as store:
+        assert await store.find(waiting.id) == waiting
+        found = live(await store.find(running.id))
+        assert found == running.claimed(at=NOON)
+        assert await store.deliveries(running.id) == []
+        await moved(store, found.paid(5).succeeded((), answered_at=NOON, at=NOON))
+        await store.delete(waiting.id, at=NOON)
+        assert await store.charged("", MARCH) == 0
+        await added(store, charged_to(ACME, told()))
+        assert (await claimed(store)).account == ACME
+        assert await store.charged(ACME, MARCH) == 700
+        assert len(await store.claim_deliveries(10, lease_seconds=60)) == 1
+
+
+async def test_processes_that_charge_one_account_lose_nothing(stores: list[JobStore]) -> None:
+    async def submit(store: JobStore) -> None:
+        for number in range(20):
+            job = charged_to(ACME, a_job(caller_id=CALLERS[number % 3]), reserved=1)
+            await asyncio.gather(store.add(job), store.add(charged_to("other", reserved=1)))
+
+    async def work(store: JobStore, name: str) -> None:
+        for _ in range(10):
+            jobs = await store.claim(name, model_name="sketch", limit=5, lease_seconds=60, at=NOON)
+            await asyncio.gather(
+                *(store.update(job.paid(100).canceled(CancelOutcome.STOPPED, at=NOON)) for job in jobs)
+            )
+
+    await asyncio.gather(
+        *(submit(store) for store in stores), *(work(store, f"worker-{number}") for number, store in enumerate(stores))
+    )
+
+    found = [change for caller in CALLERS for change in await stores[0].changes(caller, after=0, limit=1000)]
+    for account in (ACME, "other"):
+        charged = [live(job).charged for job in found if live(job).account == account]
+        assert len(charged) == 60
+        assert await stores[0].charged(account, MARCH) == sum(charged)
+
+
+async def test_processes_never_share_a_delivery_and_leave_none(stores: list[JobStore]) -> None:
+    for _ in range(60):
+        await added(stores[0], told())
+    for _ in range(6):
+        await stores[0].claim("worker", model_name="sketch", limit=10, lease_seconds=60, at=NOON)
+    sent: list[str] = []
+
+    async def send(store: JobStore) -> None:
+        while len(sent) < 60:
+            for claim in await store.claim_deliveries(3, lease_seconds=60):
+                sent.append(claim.delivery.id)
+                attempt = DeliveryAttempt(at=NOON, seconds=0.1, status_code=200)
+                over = claim.delivery.attempted(attempt, next_attempt_at=None)
+                assert await store.save_delivery(over, claim=claim.claim)
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await asyncio.gather(*(send(store) for store in stores for _ in range(3)))
+
+    assert len(set(sent)) == len(sent) == 60
+
+
 async def test_one_of_two_workers_that_finish_the_same_job_wins(stores: list[JobStore]) -> None:
     await added(stores[0])
     running = await claimed(stores[0])
@@ -88,6 +192,15 @@ async def test_one_key_in_several_processes_makes_one_job(stores: list[JobStore]
     assert await stores[0].caller_revision(ALICE) == 1
 
 
+async def send_some(store: JobStore, chance: random.Random) -> None:
+    """Claim and save deliveries, now and then one that somebody else has claimed by then."""
+    for _ in range(25):
+        for claim in await store.claim_deliveries(5, lease_seconds=0.01):
+            attempt = DeliveryAttempt(at=NOON, seconds=0.1, problem=chance.choice(("no", None)))
+            tried = claim.delivery.attempted(attempt, next_attempt_at=NOON)
+            await store.save_delivery(tried, claim=claim.claim if chance.random() < 0.8 else None)
+
+
 async def test_nothing_waits_in_a_circle_and_no_revision_is_lost_whatever_comes_together(
     stores: list[JobStore], postgres: PostgresServer, postgres_url: str
 ) -> None:
@@ -97,8 +210,9 @@ async def test_nothing_waits_in_a_circle_and_no_revision_is_lost_whatever_comes_
         for number in range(40):
             key = IdempotencyKey(key=str(number % 7), digest="d", valid_seconds=0 if number % 2 else 60)
             # The job of the key may have been deleted.
+            job = told(job=charged_to(chance.choice(ACCOUNTS), a_job(caller_id=chance.choice(CALLERS))))
             with contextlib.suppress(IdempotencyConflict):
-                await store.add(a_job(caller_id=chance.choice(CALLERS)), key=key if chance.random() < 0.5 else None)
+                await store.add(job, key=key if chance.random() < 0.5 else None)
 
     async def work(store: JobStore, name: str) -> None:
         for _ in range(25):
@@ -119,6 +233,7 @@ async def test_nothing_waits_in_a_circle_and_no_revision_is_lost_whatever_comes_
         *(submit(store) for store in stores),
         *(work(store, f"worker-{number}") for number, store in enumerate(stores)),
         *(interfere(store) for store in stores),
+        *(send_some(store, chance) for store in stores),
     )
 
     for caller in CALLERS:
@@ -214,6 +329,11 @@ SELECT 'job-' || n, 'caller-' || (n % 100 + 1), n / 100 + 1,
        n * 1000, n * 1000 + 1, n * 1000 + 2, n * 1000 + 3, 1, 1, n % 1000 = 0, n / 100, repeat('x', 300)
 FROM generate_series(1, 30000) AS n;
 INSERT INTO prompts SELECT id, caller_id, 'a lighthouse number ' || md5(id) FROM jobs;
+INSERT INTO deliveries (job_id, revision, caller_id, url, event, state, due_at, data)
+SELECT id, revision, caller_id, 'https://hooks.example', 'JOB_SUCCEEDED',
+       CASE WHEN finished_at % 3 = 0 THEN 'PENDING' ELSE 'DELIVERED' END,
+       now() + make_interval(secs => finished_at % 3000 - 30), data
+FROM jobs WHERE status = 'SUCCEEDED';
 ANALYZE;
 """
 
@@ -274,6 +394,20 @@ async def test_what_is_asked_often_is_read_from_an_index_in_its_order(
     assert f"Index Scan {index} jobs" in plan, plan
     assert "Seq Scan jobs" not in plan
     assert "Limit\nSort" not in plan, plan
+
+
+async def test_due_deliveries_are_read_from_the_index_of_what_is_due(filled_url: str) -> None:
+    plan = await plan_of(filled_url, "claim_deliveries", 10, 30.0)
+
+    assert "Index Scan pending_deliveries deliveries" in plan, plan
+    assert "Seq Scan deliveries" not in plan, plan
+    assert "Limit\nSort" not in plan, plan
+
+
+async def test_active_jobs_of_a_caller_are_counted_in_an_index(filled_url: str) -> None:
+    plan = await plan_of(filled_url, "count_active", "caller-7", 10)
+
+    assert "active_jobs_of_caller" in plan, plan
 
 
 async def test_changes_are_merged_from_two_indexes(filled_url: str) -> None:

@@ -11,21 +11,42 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from graphql_api.adapters.job_store import open_job_store
 from graphql_api.adapters.job_store.group_commit import GroupCommit
-from graphql_api.adapters.job_store.migrations import SchemaTooNew
-from graphql_api.adapters.job_store.sqlite import open_sqlite_job_store
-from graphql_api.adapters.job_store.sqlite_file import StoreInUse
+from graphql_api.adapters.job_store.migrations import SchemaTooNew, migrate_sqlite
+from graphql_api.adapters.job_store.sqlite import SqliteJobStore, open_sqlite_job_store
+from graphql_api.adapters.job_store.sqlite_file import StoreInUse, connect
 from graphql_api.domain.errors import QueueFull, ServiceUnavailable
 from graphql_api.domain.ids import JobId
 from graphql_api.domain.job import JobStatus
+from graphql_api.domain.webhook import DeliveryAttempt, WebhookEvent
 from graphql_api.ports import IdempotencyKey, JobQuery
-from tests.contract.sample_jobs import ALICE, NOON, a_job, added, claimed, live, moved
+from tests.contract.sample_jobs import (
+    ACME,
+    ALICE,
+    MARCH,
+    NOON,
+    a_job,
+    added,
+    charged_to,
+    claimed,
+    live,
+    moved,
+    row_of_former_version,
+    told,
+)
+
+COLUMNS_OF_FORMER_VERSION = (
+    "id caller_id revision status model created_at started_at answered_at finished_at expires_at attempt work unswept "
+    "prompt_folded"
+).split()
 
 OTHER_PROCESS = """
 import asyncio, sys
@@ -170,6 +191,35 @@ async def test_database_of_a_later_version_is_refused_and_left_alone(url: str, t
         assert await store.find(job.id) == job
 
 
+async def test_database_of_the_version_before_accounts_opens_with_its_jobs(url: str, tmp_path: Path) -> None:
+    waiting, running = (replace(a_job(seconds=number), revision=number) for number in (1, 2))
+    running = replace(running.claimed(at=NOON), attempt=1)
+    folder = resources.files("graphql_api.adapters.job_store") / "migrations" / "sqlite"
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection:
+        for name in ("0001_jobs.sql", "0002_queue_rounds_and_upkeep.sql"):
+            connection.executescript((folder / name).read_text())
+        connection.execute("PRAGMA user_version = 2")
+        connection.execute("INSERT INTO callers VALUES (?, 2)", (ALICE,))
+        for job in (waiting, running):
+            row = row_of_former_version(job, *COLUMNS_OF_FORMER_VERSION)
+            places = ", ".join(f":{column}" for column in row)
+            connection.execute(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({places})", row)
+        connection.execute("UPDATE queue_depth SET jobs = 1")
+        connection.commit()
+
+    async with open_job_store(url) as store:
+        assert await store.find(waiting.id) == waiting
+        assert await store.find(running.id) == running
+        assert await store.deliveries(running.id) == []
+        done = await moved(store, running.paid(5).succeeded((), answered_at=NOON, at=NOON))
+        await store.delete(waiting.id, at=NOON)
+        assert await store.charged("", done.month) == 0
+        await added(store, charged_to(ACME, told()))
+        assert (await claimed(store)).account == ACME
+        assert await store.charged(ACME, MARCH) == 700
+        assert len(await store.claim_deliveries(10, lease_seconds=60)) == 1
+
+
 async def test_file_that_is_no_database_is_refused(url: str, tmp_path: Path) -> None:
     (tmp_path / "jobs.db").write_bytes(b"something else" * 1000)
 
@@ -218,6 +268,62 @@ async def test_leases_and_keys_run_out_by_the_clock(tmp_path: Path) -> None:
         now = NOON + timedelta(seconds=60)
         assert await store.lost_leases(10) == [running]
         assert (await store.add(a_job(), key=key)).is_new
+
+
+async def test_deliveries_are_due_and_leased_by_the_clock(tmp_path: Path) -> None:
+    now = NOON
+    async with open_sqlite_job_store(tmp_path / "jobs.db", clock=lambda: now) as store:
+        await added(store, told(WebhookEvent.JOB_STARTED))
+        await claimed(store)
+        (claim,) = await store.claim_deliveries(10, lease_seconds=30)
+        assert claim.delivery.created_at == NOON
+
+        now = NOON + timedelta(seconds=29.9)
+        assert await store.claim_deliveries(10, lease_seconds=30) == []
+        now = NOON + timedelta(seconds=30)
+        (claim,) = await store.claim_deliveries(10, lease_seconds=30)
+        attempt = DeliveryAttempt(at=now, seconds=1.0, status_code=500, problem="no")
+        put_off = claim.delivery.attempted(attempt, next_attempt_at=now + timedelta(seconds=10))
+        assert await store.save_delivery(put_off, claim=claim.claim)
+
+        now = NOON + timedelta(seconds=39.9)
+        assert await store.claim_deliveries(10, lease_seconds=30) == []
+        now = NOON + timedelta(seconds=40)
+        assert len(await store.claim_deliveries(10, lease_seconds=30)) == 1
+
+
+async def test_reopened_store_gives_out_claimed_deliveries_at_once_and_others_when_they_are_due(url: str) -> None:
+    async with open_job_store(url) as store:
+        for _ in range(2):
+            await added(store, told(WebhookEvent.JOB_STARTED))
+            await claimed(store)
+        held, put_off = await store.claim_deliveries(10, lease_seconds=3600)
+        attempt = DeliveryAttempt(at=NOON, seconds=1.0, status_code=500, problem="no")
+        later = put_off.delivery.attempted(attempt, next_attempt_at=datetime.now(UTC) + timedelta(hours=1))
+        assert await store.save_delivery(later, claim=put_off.claim)
+
+    async with open_job_store(url) as store:
+        (again,) = await store.claim_deliveries(10, lease_seconds=3600)
+        assert again.delivery == held.delivery
+        assert not await store.save_delivery(held.delivery, claim=held.claim)
+
+
+async def test_job_without_account_and_webhook_touches_neither_ledger_nor_deliveries(tmp_path: Path) -> None:
+    told_to: list[str] = []
+    connection = connect(tmp_path / "jobs.db")
+    migrate_sqlite(connection)
+    connection.set_trace_callback(told_to.append)
+    writer = GroupCommit(connection)
+    store = SqliteJobStore(writer, writer, clock=lambda: NOON)
+    try:
+        await added(store)
+        running = await claimed(store)
+        await moved(store, running.paid(5).succeeded((), answered_at=NOON, at=NOON))
+    finally:
+        await writer.close()
+
+    assert told_to
+    assert not [each for each in told_to if "accounts" in each or "deliveries" in each]
 
 
 # --- faults ----------------------------------------------------------------------------------------------------------

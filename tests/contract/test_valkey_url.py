@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from graphql_api.adapters.event_broker import open_event_broker
-from graphql_api.adapters.event_broker.valkey_url import Node, ValkeyUrl, parse_valkey_url
+from graphql_api.adapters.valkey_url import Node, ValkeyUrl, parse_valkey_url
 
 
 def test_host_alone_is_enough() -> None:

@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,8 +18,10 @@ from PIL import Image
 from graphql_api.adapters.event_broker.memory import MemoryEventBroker
 from graphql_api.adapters.image_store import open_image_store
 from graphql_api.adapters.job_store import open_job_store
+from graphql_api.adapters.rate_limiter.limits_library import MemoryRateLimiter
 from graphql_api.bootstrap import SKETCH
 from graphql_api.codecs import codec_named
+from graphql_api.domain.caller import UNLIMITED, Caller, CallerLimits
 from graphql_api.domain.errors import GenerationFailed, ServiceUnavailable
 from graphql_api.domain.events import JobEvent
 from graphql_api.domain.generation import GenerationRequest, ModelAvailability
@@ -28,6 +30,7 @@ from graphql_api.domain.job import Job, Placement
 from graphql_api.ports import Answer, CompletionNotice, ImageStore, Invocation, JobStore, StepDone
 from graphql_api.service.bench import Bench, WorkerOptions
 from graphql_api.service.estimates import Estimates
+from graphql_api.service.fair_use import FairUse
 from graphql_api.service.janitor import Janitor, JanitorOptions
 from graphql_api.service.jobs import JobService
 from graphql_api.service.models import InvocationPolicy, ModelRegistry, RunnableModel
@@ -36,6 +39,7 @@ from graphql_api.service.worker import Worker
 from tests.clients.waiting import eventually
 
 ALICE = CallerId("alice")
+CALLER = Caller(id=ALICE, name="Alice", account=ALICE)
 REQUEST = GenerationRequest(prompt="a cat", seed=1, steps=4)
 DEADLINE_SECONDS = 10
 
@@ -194,6 +198,8 @@ async def a_shop(
     policy: InvocationPolicy | None = None,
     codec: str = "jumpstart-sd",
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    price: float | None = None,
+    defaults: CallerLimits = UNLIMITED,
 ) -> AsyncIterator[Shop]:
     async with (
         open_job_store(f"sqlite:{folder / 'jobs'}") as store,
@@ -202,7 +208,7 @@ async def a_shop(
         images = FlakyImageStore(real_images, image_failures)
         broker = MemoryEventBroker()
         runnable = RunnableModel(
-            model=SKETCH,
+            model=replace(SKETCH, price_per_second=price),
             endpoint=endpoint,
             codec=codec_named(codec),
             concurrency=2,
@@ -210,7 +216,15 @@ async def a_shop(
         )
         models = ModelRegistry([runnable])
         estimates = Estimates(store, models)
-        jobs = JobService(store=store, images=images, broker=broker, models=models, estimates=estimates, clock=clock)
+        jobs = JobService(
+            store=store,
+            images=images,
+            broker=broker,
+            models=models,
+            estimates=estimates,
+            clock=clock,
+            fair_use=FairUse(MemoryRateLimiter(), store, defaults, clock=clock),
+        )
         with ThreadPoolExecutor(2) as executor:
             bench = Bench(
                 worker_id="w",

@@ -31,6 +31,7 @@ from graphql_api.service.completions import Completions
 from graphql_api.service.models import InvocationPolicy
 from tests.unit.shop import (
     ALICE,
+    CALLER,
     REQUEST,
     ScriptedDeferredEndpoint,
     ScriptedQueue,
@@ -53,7 +54,7 @@ def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def submitted(shop: Shop) -> Job:
-    return (await shop.jobs.submit(ALICE, REQUEST)).job
+    return (await shop.jobs.submit(CALLER, REQUEST)).job
 
 
 def notice_of(
@@ -368,7 +369,7 @@ async def test_a_batch_of_several_invocations_keeps_what_went_well(tmp_path: Pat
     endpoint = ScriptedDeferredEndpoint()
     answer = Answer(body=json.dumps(a_jpeg()).encode(), content_type="application/json")
     async with a_shop(tmp_path, endpoint, options=DEAF, codec="huggingface") as shop, shop.working():
-        job = (await shop.jobs.submit(ALICE, replace(REQUEST, seed=None, count=3))).job
+        job = (await shop.jobs.submit(CALLER, replace(REQUEST, seed=None, count=3))).job
         await shop.until(job, lambda _: len(endpoint.submitted) == 3)
         endpoint.answers |= {f"s3://out/{job.id}.{number}": answer for number in (0, 2)}
         endpoint.answers[f"s3://out/{job.id}.1"] = ModelFailed("It broke.")
@@ -422,7 +423,7 @@ async def test_invocations_that_were_handed_over_are_kept_when_a_later_one_is_re
     endpoint = Picky()
     answer = Answer(body=json.dumps(a_jpeg()).encode(), content_type="application/json")
     async with a_shop(tmp_path, endpoint, options=DEAF, codec="huggingface") as shop, shop.working():
-        job = (await shop.jobs.submit(ALICE, replace(REQUEST, seed=None, count=4))).job
+        job = (await shop.jobs.submit(CALLER, replace(REQUEST, seed=None, count=4))).job
         await shop.until(job, lambda _: len(endpoint.submitted) == 2)
         endpoint.answers |= {f"s3://out/{job.id}.{number}": answer for number in (0, 1)}
         ended = await shop.end_of(job)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
-from graphql import get_introspection_query
+from graphql import get_introspection_query, parse, validate
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from graphql_api.schema import schema
-from graphql_api.schema.documents import MAX_CACHED_CHARS, document_reader
+from graphql_api.schema.documents import MAX_CACHED_CHARS, DocumentReader, DocumentRules
 from graphql_api.schema.errors import ErrorCode
 from graphql_api.schema.limits import QueryLimits
 
@@ -76,11 +79,27 @@ def test_a_huge_document_is_not_kept() -> None:
     assert schema._read_document(query) is not schema._read_document(query)
 
 
-def test_the_limits_can_be_set() -> None:
-    read = document_reader(schema._schema, QueryLimits(aliases=1))
+def test_a_document_is_freed_without_the_garbage_collector() -> None:
+    document = schema._read_document("{ models { id } }")
 
-    assert read("{ a: __typename }").errors == ()
-    assert read("{ a: __typename b: __typename }").errors[0].extensions == {"code": ErrorCode.QUERY_TOO_COMPLEX}
+    assert document.node is not None and document.node.loc is not None
+    assert document.node.loc.start_token.next is None
+    assert document.node.loc.end_token.prev is None
+
+
+def test_a_refused_document_is_not_kept_and_its_errors_say_where() -> None:
+    document = schema._read_document("{ models { id }\n nope }")
+
+    assert document.node is None
+    assert [(error.nodes, error.__traceback__) for error in document.errors] == [(None, None)]
+    assert document.errors[0].formatted["locations"] == [{"line": 2, "column": 2}]
+
+
+def test_the_limits_can_be_set() -> None:
+    reader = DocumentReader(schema._schema, DocumentRules(limits=QueryLimits(aliases=1)))
+
+    assert reader.read("{ a: __typename }").errors == ()
+    assert reader.read("{ a: __typename b: __typename }").errors[0].extensions == {"code": ErrorCode.QUERY_TOO_COMPLEX}
 
 
 def test_the_introspection_query_of_tools_is_within_the_limits() -> None:
@@ -91,3 +110,111 @@ def test_introspection_is_not_without_end() -> None:
     nested = "fields { type { " * 12 + "name" + " } }" * 12
 
     assert code_of(f"{{ __schema {{ types {{ {nested} }} }} }}") == "QUERY_TOO_COMPLEX"
+
+
+# --- fields that may contradict each other ---
+
+CONTRADICTIONS = [
+    "{ models { x: id x: name } }",
+    "{ a: jobs(first: 1) { totalCount } a: jobs(first: 2) { totalCount } }",
+    "{ jobs(first: 1) { totalCount } jobs { totalCount } }",
+    "{ jobs(first: 1) { totalCount } ...F } fragment F on Query { jobs(last: 1) { totalCount } }",
+    '{ job(id: "x") { model { x: id } ...F } } fragment F on GenerationJob { ...G } fragment G on Node'
+    " { ... on GenerationJob { model { x: name } } }",
+    "{ __schema { x: queryType { name } x: types { name } } }",
+    '{ node(id: "x") { ... on Model { x: name } ... on Model { x: description } } }',
+    '{ node(id: "x") { ... on Model { x: name } ... on Image { x: width } } }',
+    '{ node(id: "x") { ... on Model { x: name } ... on Image { x: url } } }',
+    '{ node(id: "x") { ... on GenerationJob { x: images { id } } ... on Model { x: limits { maxSteps } } } }',
+    '{ node(id: "x") { ... on GenerationJob { x: status } ... on Model { x: description } } }',
+]
+AGREEMENTS = [
+    "{ models { id ...F } } fragment F on Model { id x: id x: id }",
+    "{ a: models { x: id } b: models { x: name } }",
+    "{ jobs(first: 1) { totalCount } jobs(first: 1) { pageInfo { hasNextPage } } }",
+    "query ($n: Int) { jobs(first: $n) { totalCount } ...F } fragment F on Query { jobs( first: $n ) { totalCount } }",
+    '{ node(id: "x") { ... on Model { x: name } ... on Style { x: keywords } } }',
+    '{ a: job(id: "x") { x: status } b: job(id: "y") { x: createdAt ...F } } fragment F on Node { id }',
+    "{ __schema { queryType { name } types { name } } models { name } }",
+    "query One { x: models { id } } query Two { x: styles { id } }",
+    "mutation { cancelJob(input: {id: 1}) { errors { __typename } }"
+    " deleteJob(input: {id: 1}) { errors { ... on UserError { message } } } }",
+]
+
+
+@pytest.mark.parametrize("query", CONTRADICTIONS)
+def test_fields_that_contradict_each_other_are_refused(query: str) -> None:
+    assert validate(schema._schema, parse(query)) != []
+    assert code_of(query) == "GRAPHQL_VALIDATION_FAILED"
+
+
+@pytest.mark.parametrize("query", AGREEMENTS)
+def test_fields_that_agree_are_not_refused(query: str) -> None:
+    assert validate(schema._schema, parse(query)) == []
+    assert code_of(query) is None
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=200, deadline=None)
+def test_any_document_gets_the_verdict_of_all_rules_of_the_specification(seed: int) -> None:
+    query = contradicting_document(random.Random(seed))
+    limits = QueryLimits(aliases=10_000, fields=10_000, duplicates=1_000_000)
+    reader = DocumentReader(schema._schema, DocumentRules(limits=limits))
+    assert bool(reader.read(query).errors) == bool(validate(schema._schema, parse(query)))
+
+
+def contradicting_document(source: random.Random) -> str:
+    """A document of few names, half of them aliases, in fragments that spread each other without a circle."""
+    leaves = ["id", "x: id", "x: name", "y: name", "y: description", "license", "__typename"]
+
+    def selections(fragment: int) -> str:
+        chosen = [source.choice(leaves) for _ in range(source.randint(1, 3))]
+        if fragment < 3 and source.random() < 0.7:
+            chosen.append(f"...F{source.randint(fragment + 1, 3)}")
+        if source.random() < 0.3:
+            chosen.append("... on Node { id }")
+        return " ".join(chosen)
+
+    fields = ["models", "models", "a: models", 'model(id: "1")', 'model(id: "2")', 'a: model(id: "1")']
+    body = " ".join(f"{source.choice(fields)} {{ {selections(0)} ...F1 ...F2 ...F3 }}" for _ in range(2))
+    return f"{{ {body} }}" + "".join(f" fragment F{n} on Model {{ {selections(n)} }}" for n in range(1, 4))
+
+
+# --- introspection ---
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ __schema { queryType { name } } }",
+        '{ __type(name: "Query") { name } }',
+        "{ x: __schema { queryType { name } } }",
+        "{ ... { ...F } } fragment F on Query { __schema { queryType { name } } }",
+        "{ __typename } fragment Unused on Query { __schema { queryType { name } } }",
+        get_introspection_query(),
+    ],
+)
+def test_introspection_can_be_switched_off(query: str) -> None:
+    errors = without_introspection().read(query).errors
+
+    assert [error.formatted for error in errors] == [
+        {
+            "message": "Introspection is off on this server.",
+            "extensions": {"code": "GRAPHQL_VALIDATION_FAILED"},
+        }
+    ]
+
+
+def test_the_type_of_an_object_is_always_told() -> None:
+    assert without_introspection().read("{ __typename models { __typename } }").errors == ()
+
+
+def test_nothing_is_suggested_where_introspection_is_off() -> None:
+    query = "{ model { ids } }"
+
+    assert "Did you mean" in schema._read_document(query).errors[0].message
+    assert all("Did you mean" not in error.message for error in without_introspection().read(query).errors)
+
+
+def without_introspection() -> DocumentReader:
+    return DocumentReader(schema._schema, DocumentRules(allows_introspection=False))

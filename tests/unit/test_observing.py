@@ -34,7 +34,7 @@ from graphql_api.settings import Settings
 from graphql_api.telemetry import configure_logging, install_tracer, traces
 from tests.clients.waiting import eventually
 from tests.contract.sample_jobs import ALICE, NOON
-from tests.unit.shop import REQUEST, ScriptedEndpoint, Shop, a_jpeg, a_shop, an_answer
+from tests.unit.shop import CALLER, REQUEST, ScriptedEndpoint, Shop, a_jpeg, a_shop, an_answer
 
 PASSWORD = "postgresql://user:hunter2@db.internal:5432/jobs"
 
@@ -248,7 +248,7 @@ async def test_a_job_is_counted_once_with_its_phases(tmp_path: Path) -> None:
     ]
     answered = Growth("text2image_invocations_total", model="sketch", outcome="answered")
     async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())])) as shop, shop.working():
-        await shop.end_of((await shop.jobs.submit(ALICE, REQUEST)).job)
+        await shop.end_of((await shop.jobs.submit(CALLER, REQUEST)).job)
         assert value_of("text2image_job_slots", model="sketch") == 2
 
     assert [float(finished), float(answered), *map(float, phases)] == [1, 1, 1, 1, 1]
@@ -259,7 +259,7 @@ async def test_a_failed_job_is_counted_by_its_code(tmp_path: Path) -> None:
     finished = Growth("text2image_jobs_finished_total", model="sketch", status="failed", code="MODEL_ERROR")
     failed = Growth("text2image_invocations_total", model="sketch", outcome="model_error")
     async with a_shop(tmp_path, ScriptedEndpoint([ModelFailed("No.")])) as shop, shop.working():
-        await shop.end_of((await shop.jobs.submit(ALICE, REQUEST)).job)
+        await shop.end_of((await shop.jobs.submit(CALLER, REQUEST)).job)
 
     assert (float(finished), float(failed)) == (1, 1)
 
@@ -268,7 +268,7 @@ async def test_a_canceled_job_is_counted_by_whoever_cancels_it(tmp_path: Path) -
     finished = Growth("text2image_jobs_finished_total", model="sketch", status="canceled", code="")
     queued = Growth("text2image_job_seconds_count", model="sketch", phase="queued", outcome="canceled")
     async with a_shop(tmp_path, ScriptedEndpoint([])) as shop:
-        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        job = (await shop.jobs.submit(CALLER, REQUEST)).job
         await shop.jobs.cancel(ALICE, job.id)
         await shop.jobs.cancel(ALICE, job.id)
 
@@ -280,7 +280,7 @@ async def test_a_run_that_is_broken_off_is_counted(tmp_path: Path) -> None:
     left = Growth("text2image_invocations_total", model="sketch", outcome="left")
     endpoint = ScriptedEndpoint([asyncio.Event()])
     async with a_shop(tmp_path, endpoint) as shop, shop.working():
-        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        job = (await shop.jobs.submit(CALLER, REQUEST)).job
         await eventually(lambda: endpoint.invocations)
         await shop.jobs.cancel(ALICE, job.id)
         await eventually(lambda: endpoint.stopped)
@@ -294,7 +294,7 @@ async def test_an_invocation_that_did_not_run_costs_nothing(tmp_path: Path) -> N
     seconds = Growth("text2image_inference_seconds_total", model="sketch")
     endpoint = ScriptedEndpoint([ModelNotReady("Busy.", is_starting=False)])
     async with a_shop(tmp_path, endpoint) as shop, shop.working():
-        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        job = (await shop.jobs.submit(CALLER, REQUEST)).job
         await eventually(lambda: len(endpoint.invocations) >= 2)
         await shop.jobs.cancel(ALICE, job.id)
 
@@ -304,23 +304,28 @@ async def test_an_invocation_that_did_not_run_costs_nothing(tmp_path: Path) -> N
 
 async def test_seconds_of_a_model_with_a_price_are_dollars() -> None:
     priced = replace(SKETCH, name="priced", price_per_second=0.5)
-    with counted_invocation(priced, sent_ago_seconds=10):
+    paid: list[float] = []
+    with counted_invocation(priced, pay=paid.append, age=lambda: 10.0):
         pass
 
-    seconds = value_of("text2image_inference_seconds_total", model="priced")
-    assert 10 <= seconds < 11
-    assert value_of("text2image_inference_cost_dollars_total", model="priced") == pytest.approx(0.5 * seconds)
-    assert REGISTRY.get_sample_value("text2image_inference_cost_dollars_total", {"model": "sketch"}) is None
+    assert paid == [10]
+    assert value_of("text2image_inference_seconds_total", model="priced") == 10
+    assert value_of("text2image_inference_cost_dollars_total", model="priced") == 5
+    with counted_invocation(replace(SKETCH, name="unpriced"), pay=paid.append):
+        pass
+    assert REGISTRY.get_sample_value("text2image_inference_cost_dollars_total", {"model": "unpriced"}) is None
 
 
 async def test_a_wait_that_another_worker_goes_on_with_is_not_counted_twice() -> None:
+    paid: list[float] = []
     deferred = replace(SKETCH, name="deferred")
-    with pytest.raises(KeyboardInterrupt), counted_invocation(deferred, others_go_on=True):
+    with pytest.raises(KeyboardInterrupt), counted_invocation(deferred, pay=paid.append, others_go_on=True):
         raise KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt), counted_invocation(deferred):
+    with pytest.raises(KeyboardInterrupt), counted_invocation(deferred, pay=paid.append):
         raise KeyboardInterrupt
 
     assert value_of("text2image_invocations_total", model="deferred", outcome="left") == 1
+    assert len(paid) == 1
 
 
 def test_progress_that_a_later_report_replaces_is_counted() -> None:
@@ -423,7 +428,7 @@ def test_a_text_line_says_it_in_short(log: Callable[[], list[str]]) -> None:
 async def test_what_a_worker_logs_of_a_job_names_it(tmp_path: Path, log: Callable[[], list[str]]) -> None:
     configure_logging("info", "json")
     async with a_shop(tmp_path, ScriptedEndpoint([ModelFailed("No.")])) as shop, shop.working():
-        job = await shop.end_of((await shop.jobs.submit(ALICE, replace(REQUEST, prompt="a secret prompt"))).job)
+        job = await shop.end_of((await shop.jobs.submit(CALLER, replace(REQUEST, prompt="a secret prompt"))).job)
 
     lines = log()
     line = next(json.loads(line) for line in lines if "failed" in line)
@@ -455,7 +460,7 @@ async def test_one_trace_leads_from_the_submission_to_the_stored_image_across_pr
 ) -> None:
     async with a_shop(tmp_path, ScriptedEndpoint([])) as shop:
         with tracing.span("request"):
-            job = (await shop.jobs.submit(ALICE, replace(REQUEST, prompt="a secret prompt"))).job
+            job = (await shop.jobs.submit(CALLER, replace(REQUEST, prompt="a secret prompt"))).job
     # Whoever opens the store later knows no more than what is in the row.
     async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())])) as shop:
         assert (await run_to_its_end(shop, job)).status is JobStatus.SUCCEEDED
@@ -507,7 +512,7 @@ async def test_a_traceparent_that_makes_no_sense_begins_a_new_trace(spans: InMem
 
 async def test_without_traces_a_job_has_none(tmp_path: Path) -> None:
     async with a_shop(tmp_path, ScriptedEndpoint([])) as shop:
-        assert (await shop.jobs.submit(ALICE, REQUEST)).job.trace is None
+        assert (await shop.jobs.submit(CALLER, REQUEST)).job.trace is None
 
 
 async def test_traces_without_the_extra_are_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from graphql_api.domain.job import CancelOutcome, Job, JobPhase, JobStatus
 from graphql_api.ports import Answer, StepDone
 from graphql_api.service.bench import WorkerOptions
 from graphql_api.service.models import InvocationPolicy
-from tests.unit.shop import ALICE, REQUEST, ScriptedEndpoint, Shop, a_jpeg, a_shop, an_answer
+from tests.unit.shop import ALICE, CALLER, REQUEST, ScriptedEndpoint, Shop, a_jpeg, a_shop, an_answer
 
 BUSY = ModelNotReady("The model is busy.", is_starting=False)
 STARTING = ModelNotReady("The model is starting.", is_starting=True)
@@ -46,7 +46,7 @@ class TurnsEndpoint(ScriptedEndpoint):
 
 
 async def submitted(shop: Shop) -> Job:
-    return (await shop.jobs.submit(ALICE, REQUEST)).job
+    return (await shop.jobs.submit(CALLER, REQUEST)).job
 
 
 async def test_an_endpoint_that_did_not_run_is_asked_until_it_does(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ async def test_storing_is_not_bound_by_the_time_that_a_model_may_take(tmp_path: 
 async def test_a_batch_of_several_invocations_goes_on_where_the_endpoint_was_busy(tmp_path: Path) -> None:
     endpoint = TurnsEndpoint(BUSY, an_answer(a_jpeg(), a_jpeg()))
     async with a_shop(tmp_path, endpoint) as shop, shop.working():
-        job = await shop.end_of((await shop.jobs.submit(ALICE, replace(REQUEST, count=2))).job)
+        job = await shop.end_of((await shop.jobs.submit(CALLER, replace(REQUEST, count=2))).job)
 
         assert len(job.images) == 2
 
@@ -223,7 +223,7 @@ async def test_images_that_were_paid_for_are_kept_when_a_later_invocation_fails(
 ) -> None:
     endpoint = TurnsEndpoint(one_image(), bad)
     async with a_shop(tmp_path, endpoint, codec="huggingface") as shop, shop.working():
-        job = await shop.end_of((await shop.jobs.submit(ALICE, replace(REQUEST, seed=None, count=3))).job)
+        job = await shop.end_of((await shop.jobs.submit(CALLER, replace(REQUEST, seed=None, count=3))).job)
 
         assert job.status is JobStatus.SUCCEEDED
         assert [image.index for image in job.images] == [0]
@@ -233,7 +233,7 @@ async def test_images_that_were_paid_for_are_kept_when_a_later_invocation_fails(
 async def test_an_endpoint_that_failed_is_not_asked_for_the_other_images(tmp_path: Path) -> None:
     endpoint = TurnsEndpoint(one_image(), ModelFailed("It broke."))
     async with a_shop(tmp_path, endpoint, codec="huggingface") as shop, shop.working():
-        await shop.end_of((await shop.jobs.submit(ALICE, replace(REQUEST, seed=None, count=4))).job)
+        await shop.end_of((await shop.jobs.submit(CALLER, replace(REQUEST, seed=None, count=4))).job)
 
         assert len(endpoint.invocations) == 2
         assert len({invocation.id for invocation in endpoint.invocations}) == 2
@@ -242,7 +242,7 @@ async def test_an_endpoint_that_failed_is_not_asked_for_the_other_images(tmp_pat
 async def test_a_batch_of_which_every_invocation_fails_fails_with_the_first_error(tmp_path: Path) -> None:
     endpoint = TurnsEndpoint(OutOfMemory("No memory."))
     async with a_shop(tmp_path, endpoint, codec="huggingface") as shop, shop.working():
-        job = await shop.end_of((await shop.jobs.submit(ALICE, replace(REQUEST, seed=None, count=3))).job)
+        job = await shop.end_of((await shop.jobs.submit(CALLER, replace(REQUEST, seed=None, count=3))).job)
 
         assert job.failure is not None
         assert job.failure.code is JobFailureCode.OUT_OF_MEMORY

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hmac
 import json
 from collections.abc import Sequence
 from urllib.parse import parse_qs, urlsplit
@@ -22,7 +23,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from graphql_api.adapters.image_store.cloudfront import CloudFrontUrls, UrlSigning
-from graphql_api.adapters.image_store.signed_urls import MOST_KEYS_AT_ONCE, Signed, SignedUrls, end_of_hour
+from graphql_api.adapters.image_store.signed_urls import (
+    LEAST_SECRET_CHARS,
+    MOST_KEYS_AT_ONCE,
+    FolderSigning,
+    Signed,
+    SignedUrls,
+    end_of_hour,
+)
 
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 ECDSA_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -313,3 +321,71 @@ async def test_closing_gives_up_what_is_not_signed_yet() -> None:
     results = await asyncio.gather(*waiting, return_exceptions=True)
 
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
+
+
+# What a folder's own URLs promise
+
+
+SECRET = "s" * LEAST_SECRET_CHARS
+
+
+def a_folder_signing(clock: Clock, secret: str = SECRET, valid_seconds: float = VALID_SECONDS) -> FolderSigning:
+    return FolderSigning(secret, valid_seconds=valid_seconds, clock=clock)
+
+
+def left_of(signing: FolderSigning, query: str, key: str = KEY) -> int | None:
+    given = {name: values[0] for name, values in parse_qs(query, strict_parsing=True).items()}
+    assert list(given) == ["expires", "signature"]
+    return signing.seconds_left(key, expires=given["expires"], signature=given["signature"])
+
+
+def test_url_of_a_folder_is_valid_for_at_least_what_was_asked_for() -> None:
+    clock = Clock(NOON + 3599)
+    signing = a_folder_signing(clock)
+    query = signing.query_of(KEY)
+
+    assert left_of(signing, query) == VALID_SECONDS + 1
+    clock.now += VALID_SECONDS + 0.5
+    assert left_of(signing, query) == 1
+    clock.now += 0.5
+    assert left_of(signing, query) is None
+
+
+def test_url_of_a_folder_stays_the_same_for_an_hour_in_every_process() -> None:
+    clock = Clock()
+    first = a_folder_signing(clock).query_of(KEY)
+    clock.now += 3599
+
+    assert a_folder_signing(clock).query_of(KEY) == first
+    clock.now += 1
+    assert a_folder_signing(clock).query_of(KEY) != first
+
+
+def test_signature_covers_key_expiry_and_secret() -> None:
+    signing = a_folder_signing(Clock())
+    query = signing.query_of(KEY)
+    expires, _, signature = query.removeprefix("expires=").partition("&signature=")
+
+    assert left_of(signing, query, KEY.replace("0-", "1-")) is None
+    assert left_of(a_folder_signing(Clock(), SECRET + "s"), query) is None
+    assert signing.seconds_left(KEY, expires=str(int(expires) + 1), signature=signature) is None
+    assert signing.seconds_left(KEY[:-1], expires=expires, signature=signature) is None
+    assert signing.seconds_left(KEY, expires=expires, signature=signature.swapcase()) is None
+    assert len(base64.urlsafe_b64decode(signature + "==")) == 16
+
+
+@pytest.mark.parametrize("expires", ["", "0", "-1", "1e9", "01800014400", " 1800014400", "١٢", "9" * 400])
+def test_expiry_that_is_no_instant_is_refused_though_signed(expires: str) -> None:
+    signing = a_folder_signing(Clock(0))
+    signed = hmac.digest(SECRET.encode(), f"{KEY}?expires={expires}".encode(), "sha256")
+    signature = base64.urlsafe_b64encode(signed[:16]).rstrip(b"=").decode()
+
+    assert signing.seconds_left(KEY, expires=expires, signature=signature) is None
+
+
+@pytest.mark.parametrize("secret", ["", "s", SECRET[1:]])
+def test_secret_that_could_be_guessed_is_refused(secret: str) -> None:
+    with pytest.raises(ValueError, match="TEXT2IMAGE_URL_SECRET") as refusal:
+        FolderSigning(secret, valid_seconds=VALID_SECONDS)
+
+    assert SECRET[1:] not in str(refusal.value)

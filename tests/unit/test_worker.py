@@ -17,12 +17,12 @@ from graphql_api.service.bench import WorkerOptions
 from graphql_api.service.janitor import Janitor, JanitorOptions
 from graphql_api.service.models import InvocationPolicy
 from tests.clients.waiting import eventually
-from tests.unit.shop import ALICE, REQUEST, ScriptedEndpoint, a_jpeg, a_shop, an_answer
+from tests.unit.shop import ALICE, CALLER, REQUEST, ScriptedEndpoint, a_jpeg, a_shop, an_answer
 
 
 async def test_a_job_becomes_an_image_with_a_thumbnail(tmp_path: Path) -> None:
     async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())])) as shop, shop.working():
-        job = await shop.end_of((await shop.jobs.submit(ALICE, REQUEST)).job)
+        job = await shop.end_of((await shop.jobs.submit(CALLER, REQUEST)).job)
 
         assert job.status is JobStatus.SUCCEEDED
         (image,) = job.images
@@ -33,7 +33,7 @@ async def test_a_job_becomes_an_image_with_a_thumbnail(tmp_path: Path) -> None:
 
 async def test_images_that_the_model_left_out_are_withheld(tmp_path: Path) -> None:
     async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())])) as shop, shop.working():
-        job = await shop.end_of((await shop.jobs.submit(ALICE, replace(REQUEST, count=3))).job)
+        job = await shop.end_of((await shop.jobs.submit(CALLER, replace(REQUEST, count=3))).job)
 
         assert job.status is JobStatus.SUCCEEDED
         assert [image.index for image in job.images] == [0]
@@ -46,7 +46,7 @@ async def test_images_that_the_model_left_out_are_withheld(tmp_path: Path) -> No
 async def test_one_bad_image_of_a_batch_is_withheld(tmp_path: Path) -> None:
     answer = an_answer(a_jpeg((64, 64)), a_jpeg())
     async with a_shop(tmp_path, ScriptedEndpoint([answer])) as shop, shop.working():
-        job = await shop.end_of((await shop.jobs.submit(ALICE, replace(REQUEST, count=2))).job)
+        job = await shop.end_of((await shop.jobs.submit(CALLER, replace(REQUEST, count=2))).job)
 
         assert [image.index for image in job.images] == [1]
         assert [each.index for each in job.withheld] == [0]
@@ -59,7 +59,7 @@ async def test_one_bad_image_of_a_batch_is_withheld(tmp_path: Path) -> None:
 )
 async def test_an_answer_without_a_good_image_fails_the_job(tmp_path: Path, answer: Answer) -> None:
     async with a_shop(tmp_path, ScriptedEndpoint([answer])) as shop, shop.working():
-        job = await shop.end_of((await shop.jobs.submit(ALICE, REQUEST)).job)
+        job = await shop.end_of((await shop.jobs.submit(CALLER, REQUEST)).job)
 
         assert job.status is JobStatus.FAILED
         assert job.failure is not None
@@ -70,7 +70,7 @@ async def test_an_answer_without_a_good_image_fails_the_job(tmp_path: Path, answ
 async def test_an_error_of_the_endpoint_fails_the_job_with_its_code(tmp_path: Path) -> None:
     endpoint = ScriptedEndpoint([ModelUnavailable("It is away.")])
     async with a_shop(tmp_path, endpoint) as shop, shop.working():
-        job = await shop.end_of((await shop.jobs.submit(ALICE, REQUEST)).job)
+        job = await shop.end_of((await shop.jobs.submit(CALLER, REQUEST)).job)
 
         assert job.failure is not None
         assert (job.failure.code, job.failure.message, job.failure.retryable) == (
@@ -84,7 +84,7 @@ async def test_an_error_of_the_endpoint_fails_the_job_with_its_code(tmp_path: Pa
 async def test_a_fault_of_ours_fails_the_job_without_its_text(tmp_path: Path) -> None:
     endpoint = ScriptedEndpoint([RuntimeError("/secret/path")])  # type: ignore[list-item]
     async with a_shop(tmp_path, endpoint) as shop, shop.working():
-        job = await shop.end_of((await shop.jobs.submit(ALICE, REQUEST)).job)
+        job = await shop.end_of((await shop.jobs.submit(CALLER, REQUEST)).job)
 
         assert job.failure is not None
         assert job.failure.code is JobFailureCode.INTERNAL
@@ -95,7 +95,7 @@ async def test_a_job_that_runs_too_long_times_out(tmp_path: Path) -> None:
     endpoint = ScriptedEndpoint([asyncio.Event()])
     policy = InvocationPolicy(timeout_seconds=0.05)
     async with a_shop(tmp_path, endpoint, policy=policy) as shop, shop.working():
-        job = await shop.end_of((await shop.jobs.submit(ALICE, REQUEST)).job)
+        job = await shop.end_of((await shop.jobs.submit(CALLER, REQUEST)).job)
 
         assert job.failure is not None
         assert job.failure.code is JobFailureCode.TIMEOUT
@@ -105,7 +105,7 @@ async def test_a_job_that_runs_too_long_times_out(tmp_path: Path) -> None:
 async def test_an_answer_in_hand_waits_for_the_image_store(tmp_path: Path) -> None:
     endpoint = ScriptedEndpoint([an_answer(a_jpeg())])
     async with a_shop(tmp_path, endpoint, image_failures=5) as shop, shop.working():
-        job = await shop.end_of((await shop.jobs.submit(ALICE, REQUEST)).job)
+        job = await shop.end_of((await shop.jobs.submit(CALLER, REQUEST)).job)
 
         assert job.status is JobStatus.SUCCEEDED
         assert len(endpoint.invocations) == 1
@@ -114,7 +114,7 @@ async def test_an_answer_in_hand_waits_for_the_image_store(tmp_path: Path) -> No
 async def test_canceling_a_running_job_stops_the_model(tmp_path: Path) -> None:
     endpoint = ScriptedEndpoint([StepDone(step=1, total_steps=4), asyncio.Event()])
     async with a_shop(tmp_path, endpoint) as shop, shop.working():
-        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        job = (await shop.jobs.submit(CALLER, REQUEST)).job
         await shop.until(job, lambda found: found.progress.step == 1)
         canceled = await shop.jobs.cancel(ALICE, job.id)
         await shop.until(job, lambda _: endpoint.stopped == 1)
@@ -126,7 +126,7 @@ async def test_canceling_a_running_job_stops_the_model(tmp_path: Path) -> None:
 async def test_canceling_where_the_model_cannot_be_stopped_says_so(tmp_path: Path) -> None:
     endpoint = ScriptedEndpoint([asyncio.Event()], can_stop=False)
     async with a_shop(tmp_path, endpoint) as shop, shop.working():
-        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        job = (await shop.jobs.submit(CALLER, REQUEST)).job
         await shop.until(job, lambda found: found.status is JobStatus.RUNNING)
 
         assert (await shop.jobs.cancel(ALICE, job.id)).cancel_outcome is CancelOutcome.DETACHED
@@ -136,13 +136,13 @@ async def test_a_silent_endpoint_has_estimated_progress_once_a_job_has_been_time
     go_on = asyncio.Event()
     endpoint = ScriptedEndpoint([go_on, an_answer(a_jpeg())], reports_steps=False)
     async with a_shop(tmp_path, endpoint) as shop, shop.working():
-        first = (await shop.jobs.submit(ALICE, REQUEST)).job
+        first = (await shop.jobs.submit(CALLER, REQUEST)).job
         await shop.until(first, lambda found: found.status is JobStatus.RUNNING)
         await asyncio.sleep(0.3)
         go_on.set()
         await shop.end_of(first)
         go_on.clear()
-        second = (await shop.jobs.submit(ALICE, REQUEST)).job
+        second = (await shop.jobs.submit(CALLER, REQUEST)).job
         running = await shop.until(second, lambda found: found.progress.fraction > 0.1)
         go_on.set()
         events = await shop.events_of(second)
@@ -158,7 +158,7 @@ async def test_a_worker_that_stops_gives_its_jobs_back(tmp_path: Path) -> None:
     endpoint = ScriptedEndpoint([asyncio.Event()])
     async with a_shop(tmp_path, endpoint) as shop:
         async with shop.working():
-            job = (await shop.jobs.submit(ALICE, REQUEST)).job
+            job = (await shop.jobs.submit(CALLER, REQUEST)).job
             await shop.until(job, lambda _: bool(endpoint.invocations))
         found = await shop.jobs.get(ALICE, job.id)
 
@@ -171,7 +171,7 @@ async def test_a_run_whose_lease_is_lost_changes_nothing_and_leaves_no_file(tmp_
     asleep = asyncio.Event()
     endpoint = ScriptedEndpoint([asleep, an_answer(a_jpeg())])
     async with a_shop(tmp_path, endpoint) as shop, shop.working():
-        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        job = (await shop.jobs.submit(CALLER, REQUEST)).job
         running = await shop.until(job, lambda found: found.status is JobStatus.RUNNING)
         # Somebody else takes the job to its end while this worker sleeps; no notice tells it.
         other = await shop.store.update(running.lost(max_losses=1, at=datetime.now(UTC)))
@@ -186,7 +186,7 @@ async def test_a_run_whose_lease_is_lost_changes_nothing_and_leaves_no_file(tmp_
 async def test_the_janitor_puts_a_job_back_whose_worker_is_gone_and_fails_it_the_second_time(tmp_path: Path) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     async with a_shop(tmp_path, ScriptedEndpoint([]), clock=lambda: now) as shop:
-        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        job = (await shop.jobs.submit(CALLER, REQUEST)).job
         for status in (JobStatus.QUEUED, JobStatus.FAILED):
             await shop.store.claim("gone", model_name="sketch", limit=1, lease_seconds=-1, at=now)
             await shop.janitor.tidy()
@@ -198,7 +198,7 @@ async def test_the_janitor_puts_a_job_back_whose_worker_is_gone_and_fails_it_the
 
 async def test_a_queued_job_whose_model_was_removed_ends(tmp_path: Path) -> None:
     async with a_shop(tmp_path, ScriptedEndpoint([])) as shop:
-        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        job = (await shop.jobs.submit(CALLER, REQUEST)).job
         await shop.store.add(replace(job, id=CallerId("0" * 36), model_name="gone"))  # type: ignore[arg-type]
         await shop.janitor.tidy()
         changes = [found for found in await shop.store.changes(ALICE, after=0, limit=9) if isinstance(found, Job)]
@@ -212,7 +212,7 @@ async def test_a_queued_job_whose_model_was_removed_ends(tmp_path: Path) -> None
 async def test_files_that_a_deletion_left_behind_are_deleted_by_the_janitor(tmp_path: Path) -> None:
     async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())])) as shop:
         async with shop.working():
-            job = await shop.end_of((await shop.jobs.submit(ALICE, REQUEST)).job)
+            job = await shop.end_of((await shop.jobs.submit(CALLER, REQUEST)).job)
         await shop.store.delete(job.id, at=job.created_at)
         assert len(shop.files()) == 2
         await shop.janitor.tidy()
@@ -224,11 +224,11 @@ async def test_files_that_a_deletion_left_behind_are_deleted_by_the_janitor(tmp_
 async def test_the_expected_wait_grows_with_the_queue(tmp_path: Path) -> None:
     endpoint = ScriptedEndpoint([an_answer(a_jpeg())])
     async with a_shop(tmp_path, endpoint) as shop:
-        first = (await shop.jobs.submit(ALICE, REQUEST)).job
+        first = (await shop.jobs.submit(CALLER, REQUEST)).job
         assert await shop.jobs.eta_seconds(first) is None
         async with shop.working():
             await shop.end_of(first)
-        queued = [(await shop.jobs.submit(ALICE, REQUEST)).job for _ in range(4)]
+        queued = [(await shop.jobs.submit(CALLER, REQUEST)).job for _ in range(4)]
         etas = [await shop.jobs.eta_seconds(job) for job in queued]
         positions = [await shop.jobs.queue_position(job) for job in queued]
 
@@ -242,7 +242,7 @@ async def test_files_of_a_worker_that_was_killed_before_it_wrote_the_row_are_del
     tmp_path: Path,
 ) -> None:
     async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())])) as shop:
-        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        job = (await shop.jobs.submit(CALLER, REQUEST)).job
         (lost,) = await shop.store.claim("gone", model_name="sketch", limit=1, lease_seconds=-1, at=datetime.now(UTC))
         await shop.images.put(f"images/{lost.id}/0-ffffffffffffffff.jpg", b"other bytes", "image/jpeg")
         await shop.janitor.tidy()
@@ -255,7 +255,7 @@ async def test_files_of_a_worker_that_was_killed_before_it_wrote_the_row_are_del
 
 async def test_files_of_a_killed_worker_are_deleted_with_a_job_that_is_canceled_then(tmp_path: Path) -> None:
     async with a_shop(tmp_path, ScriptedEndpoint([])) as shop:
-        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        job = (await shop.jobs.submit(CALLER, REQUEST)).job
         await shop.store.claim("gone", model_name="sketch", limit=1, lease_seconds=-1, at=datetime.now(UTC))
         await shop.images.put(f"images/{job.id}/0-ffffffffffffffff.jpg", b"other bytes", "image/jpeg")
         await shop.janitor.tidy()
@@ -269,7 +269,7 @@ async def test_notices_that_never_end_do_not_keep_a_worker_from_renewing_its_lea
     endpoint = ScriptedEndpoint([may_answer, an_answer(a_jpeg())])
     options = WorkerOptions(lease_seconds=0.6, drain_seconds=0, retry_seconds=0.01)
     async with a_shop(tmp_path, endpoint, options=options) as shop, shop.working():
-        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        job = (await shop.jobs.submit(CALLER, REQUEST)).job
         await eventually(lambda: endpoint.invocations)
         loop = asyncio.get_running_loop()
         end = loop.time() + 3 * options.lease_seconds
@@ -285,7 +285,7 @@ async def test_notices_that_never_end_do_not_keep_a_worker_from_renewing_its_lea
 
 async def test_leases_that_ran_out_while_the_store_was_away_are_not_lost_at_once(tmp_path: Path) -> None:
     async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())])) as shop:
-        job = (await shop.jobs.submit(ALICE, REQUEST)).job
+        job = (await shop.jobs.submit(CALLER, REQUEST)).job
         await shop.store.claim("w", model_name="sketch", limit=1, lease_seconds=-1, at=datetime.now(UTC))
         patient = Janitor(
             shop.store, shop.jobs, shop.jobs.models, holder="p", options=JanitorOptions(settle_seconds=0.3)
@@ -323,7 +323,7 @@ async def test_one_of_two_janitors_is_at_work_and_the_other_takes_over(tmp_path:
 async def test_janitor_without_the_duty_touches_nothing(tmp_path: Path) -> None:
     async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())])) as shop:
         assert await shop.store.hold_duty("janitor", "another", lease_seconds=60)
-        await shop.jobs.submit(ALICE, REQUEST)
+        await shop.jobs.submit(CALLER, REQUEST)
         await shop.store.claim("w", model_name="sketch", limit=1, lease_seconds=-1, at=datetime.now(UTC))
 
         await shop.janitor.tidy()

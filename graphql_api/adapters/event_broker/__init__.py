@@ -19,7 +19,7 @@ async def open_event_broker(url: str) -> AsyncIterator[EventBroker]:
             yield MemoryEventBroker()
         case "valkey" | "valkeys" | "redis" | "rediss":
             from graphql_api.adapters.event_broker.valkey import open_valkey_event_broker
-            from graphql_api.adapters.event_broker.valkey_url import parse_valkey_url
+            from graphql_api.adapters.valkey_url import parse_valkey_url
 
             async with open_valkey_event_broker(parse_valkey_url(url)) as broker:
                 yield broker

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from graphql_api.adapters.event_broker.notice_codec import decode_notice, encode_notice
 from graphql_api.adapters.event_broker.valkey_outbox import Parcel, Rank
 from graphql_api.adapters.event_broker.valkey_shards import Shards
-from graphql_api.adapters.event_broker.valkey_url import ValkeyUrl
+from graphql_api.adapters.valkey_url import ValkeyUrl
 from graphql_api.domain.errors import ServiceUnavailable
 from graphql_api.domain.ids import JobId
 from graphql_api.domain.job import JobStatus

@@ -12,7 +12,7 @@ from typing import Any
 from redis.asyncio.connection import Connection, SSLConnection
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
-from graphql_api.adapters.event_broker.valkey_url import Node, ValkeyUrl
+from graphql_api.adapters.valkey_url import Node, ValkeyUrl
 from graphql_api.metrics import BROKER_RECONNECTS
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from graphql_api.adapters.event_broker.valkey_link import (
     send,
 )
 from graphql_api.adapters.event_broker.valkey_topics import Topic, Topics
-from graphql_api.adapters.event_broker.valkey_url import Node, ValkeyUrl
+from graphql_api.adapters.valkey_url import Node, ValkeyUrl
 
 CHANNELS_AT_A_TIME = 1000
 """Servers take a few thousand arguments in one command."""

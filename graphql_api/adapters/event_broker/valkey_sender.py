@@ -21,7 +21,7 @@ from graphql_api.adapters.event_broker.valkey_link import (
     send,
 )
 from graphql_api.adapters.event_broker.valkey_outbox import Outbox, Parcel, Rank
-from graphql_api.adapters.event_broker.valkey_url import Node, ValkeyUrl
+from graphql_api.adapters.valkey_url import Node, ValkeyUrl
 
 logger = logging.getLogger(__name__)
 

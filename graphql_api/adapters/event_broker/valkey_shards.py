@@ -28,7 +28,7 @@ from graphql_api.adapters.event_broker.valkey_listener import Listener
 from graphql_api.adapters.event_broker.valkey_outbox import Parcel
 from graphql_api.adapters.event_broker.valkey_sender import Sender
 from graphql_api.adapters.event_broker.valkey_topics import Topic, Topics
-from graphql_api.adapters.event_broker.valkey_url import Node, ValkeyUrl
+from graphql_api.adapters.valkey_url import Node, ValkeyUrl
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from graphql_api.adapters.aws import Aws
 from graphql_api.adapters.image_store.cloudfront import UrlSigning
 from graphql_api.adapters.image_store.folder import open_folder_image_store
-from graphql_api.adapters.image_store.signed_urls import PRESIGNED_SECONDS
+from graphql_api.adapters.image_store.signed_urls import PRESIGNED_SECONDS, FolderSigning
 from graphql_api.ports import ImageStore
 
 # Amazon S3 User Guide, "General purpose bucket naming rules".
@@ -27,13 +27,15 @@ async def open_image_store(
     aws: Aws | None = None,
     signing: UrlSigning | None = None,
     presigned_seconds: float = PRESIGNED_SECONDS,
+    folder_signing: FolderSigning | None = None,
 ) -> AsyncIterator[ImageStore]:
     """The image store that a URL names: `file:<path>` is a folder, which is made when it is not there; `s3:<bucket>` is
     a bucket, which is not.
 
     Files are fetched from `public_url`. When it is empty, those in a folder are fetched from the origin of the API, and
     those in a bucket by presigned URLs, valid for at least `presigned_seconds`. With `signing`, the URLs below
-    `public_url` are signed for CloudFront; that needs a bucket, and so does `aws`.
+    `public_url` are signed for CloudFront; that needs a bucket, and so does `aws`. With `folder_signing`, those of a
+    folder are signed for whoever serves it; that needs a folder.
 
     Raises ValueError when the URL names no store or the URLs of files cannot be made, ServiceUnavailable when the store
     cannot be used.
@@ -43,12 +45,14 @@ async def open_image_store(
         case "file":
             if signing is not None:
                 raise ValueError("file: has no signed URLs; they need s3:<bucket> behind CloudFront.")
-            async with open_folder_image_store(_folder(rest), public_url=public_url) as store:
+            async with open_folder_image_store(_folder(rest), public_url=public_url, signing=folder_signing) as store:
                 yield store
         case "s3":
             bucket = _bucket(rest)
             if aws is None:
                 raise ValueError("s3: needs the clients of AWS.")
+            if folder_signing is not None:
+                raise ValueError("TEXT2IMAGE_URL_SECRET signs the URLs of a folder; s3: has presigned ones.")
             from graphql_api.adapters.image_store.s3 import open_s3_image_store
 
             async with open_s3_image_store(

@@ -17,6 +17,7 @@ from threading import Lock
 from typing import TypeVar
 
 from graphql_api.adapters.image_store.keys import checked_job_id, split_key
+from graphql_api.adapters.image_store.signed_urls import FolderSigning
 from graphql_api.domain.errors import ImageNotStored, ServiceUnavailable
 from graphql_api.domain.ids import JobId
 
@@ -28,10 +29,12 @@ _LEFTOVER_SECONDS = 3600
 
 
 class FolderImageStore:
-    """Images below `root`, each at its key. Several processes may share a folder."""
+    """Images below `root`, each at its key. Several processes may share a folder. With `signing` URLs expire, which
+    whoever serves the files has to see to."""
 
-    def __init__(self, root: Path, *, public_url: str = "") -> None:
+    def __init__(self, root: Path, *, public_url: str = "", signing: FolderSigning | None = None) -> None:
         self.root = root
+        self.signing = signing
         self._public_url = public_url.rstrip("/")
         self._images = root / "images"
         self._unfinished = self._images / _UNFINISHED
@@ -64,7 +67,8 @@ class FolderImageStore:
 
     async def url_for(self, key: str) -> str:
         """See ImageStore. Called for every event that shows an image, so a key is taken at its word here."""
-        return f"{self._public_url}/{key}"
+        url = f"{self._public_url}/{key}"
+        return url if self.signing is None else f"{url}?{self.signing.query_of(key)}"
 
     def prepare(self) -> None:
         """Make the folders, and remove what writers that died have left. Raises OSError."""
@@ -111,9 +115,11 @@ class FolderImageStore:
 
 
 @asynccontextmanager
-async def open_folder_image_store(root: Path, *, public_url: str = "") -> AsyncIterator[FolderImageStore]:
+async def open_folder_image_store(
+    root: Path, *, public_url: str = "", signing: FolderSigning | None = None
+) -> AsyncIterator[FolderImageStore]:
     """A folder, made when it is not there. Raises ServiceUnavailable when it cannot be used."""
-    store = FolderImageStore(root, public_url=public_url)
+    store = FolderImageStore(root, public_url=public_url, signing=signing)
     await _unless_unavailable(store.prepare)
     yield store
 

@@ -13,6 +13,7 @@ import asyncpg
 
 from graphql_api.adapters.job_store.batches import Batches
 from graphql_api.adapters.job_store.migrations import migrate_postgres
+from graphql_api.adapters.job_store.postgres_deliveries import claim_deliveries, deliveries_of, save_delivery
 from graphql_api.adapters.job_store.postgres_pages import count_of, page_of
 from graphql_api.adapters.job_store.postgres_pool import NOT_NOW, PostgresPool, open_pool
 from graphql_api.adapters.job_store.ranges import NEVER_STORED
@@ -23,12 +24,23 @@ from graphql_api.adapters.job_store.rows import (
     job_of_row,
     microseconds,
     progress_column,
+    start_url,
     work_of,
 )
 from graphql_api.domain.errors import IdempotencyConflict, QueueFull, ServiceUnavailable
 from graphql_api.domain.ids import CallerId, JobId
 from graphql_api.domain.job import Job, Progress, Tombstone
-from graphql_api.ports import IdempotencyKey, JobPage, JobQuery, PageRequest, QueueDepth, Submitted, Work
+from graphql_api.domain.webhook import Delivery
+from graphql_api.ports import (
+    DueDelivery,
+    IdempotencyKey,
+    JobPage,
+    JobQuery,
+    PageRequest,
+    QueueDepth,
+    Submitted,
+    Work,
+)
 
 RETRY_WHEN_FULL_SECONDS = 10.0
 
@@ -55,18 +67,30 @@ class PostgresJobStore:
                 if revision is not None:
                     return Submitted(job=replace(job, revision=revision), is_new=True)
                 # None where the key counts no more; it is free by then.
-                earlier = None if key is None else await self._job_of_key(job.caller_id, key)
+                earlier = None if key is None else await self.find_by_key(job.caller_id, key)
                 if earlier is not None:
                     return Submitted(job=earlier, is_new=False)
                 if not is_room:
                     raise QueueFull(retry_after_seconds=RETRY_WHEN_FULL_SECONDS)
 
-    async def find(self, job_id: JobId) -> Job | Tombstone | None:
+    async def find(self, job_id: JobId, *, caller_id: CallerId | None = None) -> Job | Tombstone | None:
         if NEVER_STORED.search(job_id):
             return None
-        rows = await self._pool.read("find_job", job_id)
+        rows = await self._pool.read("find_job", job_id, caller_id)
         # Both for a moment never: a deletion moves the one to the other in one transaction.
         return _job_or_tombstone(rows[0]) if rows else None
+
+    async def find_by_key(self, caller_id: CallerId, key: IdempotencyKey) -> Job | None:
+        rows = await self._pool.read("known_key", caller_id, key.key, key.valid_seconds)
+        return _same_request(key, rows[0]) if rows else None
+
+    async def count_active(self, caller_id: CallerId, limit: int) -> int:
+        ((active,),) = await self._pool.read("count_active", caller_id, limit)
+        return int(active)
+
+    async def charged(self, account: str, month: str) -> int:
+        rows = await self._pool.read("charged", account, month)
+        return int(rows[0]["charged"]) if rows else 0
 
     async def page(self, caller_id: CallerId, query: JobQuery, page: PageRequest) -> JobPage:
         return await page_of(self._pool, caller_id, query, page)
@@ -128,6 +152,15 @@ class PostgresJobStore:
     async def depths(self) -> Sequence[QueueDepth]:
         return [depth_of(*row) for row in await self._pool.read("depths")]
 
+    async def claim_deliveries(self, limit: int, *, lease_seconds: float) -> Sequence[DueDelivery]:
+        return await claim_deliveries(self._pool, limit, lease_seconds=lease_seconds)
+
+    async def save_delivery(self, delivery: Delivery, *, claim: int | None = None) -> bool:
+        return await save_delivery(self._pool, delivery, claim)
+
+    async def deliveries(self, job_id: JobId) -> Sequence[Delivery]:
+        return await deliveries_of(self._pool, job_id)
+
     async def unpurged(self, limit: int, *, deleted_before: datetime) -> Sequence[Tombstone]:
         return [_tombstone(*row) for row in await self._pool.read("unpurged", limit, microseconds(deleted_before))]
 
@@ -159,20 +192,6 @@ class PostgresJobStore:
         await self._adding.close()
         await self._moving.close()
 
-    async def _job_of_key(self, caller_id: CallerId, key: IdempotencyKey) -> Job | None:
-        """The job that the key stands for, None when it stands for none any more. Raises IdempotencyConflict."""
-        rows = await self._pool.read("known_key", caller_id, key.key, key.valid_seconds)
-        if not rows:
-            return None
-        digest, job_id, *row = rows[0]
-        if digest != key.digest:
-            raise IdempotencyConflict(
-                "This idempotency key was used before with other input.", existing_job_id=JobId(job_id)
-            )
-        if row[0] is None:
-            raise IdempotencyConflict("The job of this idempotency key was deleted.", existing_job_id=JobId(job_id))
-        return job_of_row(*row)
-
     async def _add_all(self, batch: Sequence[_New]) -> Sequence[int | None]:
         """The revision of each new job, None for those whose key is held."""
         rows = [job_columns(new.job) for new in batch]
@@ -182,7 +201,10 @@ class PostgresJobStore:
             *_arrays(
                 rows, "id", "caller_id", "status", "model", "created_at", "started_at", "answered_at", "finished_at"
             ),
-            *_arrays(rows, "expires_at", "attempt", "work", "unswept", "prompt_folded", "data"),
+            *_arrays(rows, "expires_at", "attempt", "work", "unswept", "charged", "prompt_folded", "data"),
+            [new.job.account or None for new in batch],
+            [new.job.month if new.job.account else None for new in batch],
+            [start_url(new.job) for new in batch],
             [None if key is None else key.key for key in keys],
             [None if key is None else key.digest for key in keys],
             [None if key is None else key.valid_seconds for key in keys],
@@ -198,7 +220,9 @@ class PostgresJobStore:
             *_arrays(rows, "id", "revision"),
             [move.if_lease_lost for move in batch],
             *_arrays(rows, "status", "started_at", "answered_at", "finished_at", "expires_at"),
-            *_arrays(rows, "attempt", "unswept", "data"),
+            *_arrays(rows, "attempt", "unswept", "charged", "data"),
+            [move.job.webhook_event for move in batch],
+            [None if move.job.webhook is None else move.job.webhook.url for move in batch],
         )
         revisions = {row["id"]: row["revision"] for row in moved}
         return [revisions.get(move.job.id) for move in batch]
@@ -281,6 +305,18 @@ class _Line:
 
     def _has_room(self, max_queued: int) -> bool:
         return self._counted < max_queued and asyncio.get_running_loop().time() < self._good_until
+
+
+def _same_request(key: IdempotencyKey, row: asyncpg.Record) -> Job:
+    """The job that a key stands for. Raises IdempotencyConflict."""
+    digest, job_id, *columns = row
+    if digest != key.digest:
+        raise IdempotencyConflict(
+            "This idempotency key was used before with other input.", existing_job_id=JobId(job_id)
+        )
+    if columns[0] is None:
+        raise IdempotencyConflict("The job of this idempotency key was deleted.", existing_job_id=JobId(job_id))
+    return job_of_row(*columns)
 
 
 def _arrays(rows: Sequence[Any], *columns: str) -> list[list[Any]]:

@@ -3,19 +3,21 @@
 --
 -- Each statement is a transaction of its own, so no process that is stopped or lost in the middle of something can hold
 -- a lock. Statements that move jobs lock in one order: keys, then jobs by ID (a claim passes over those that are locked),
--- then callers by ID; so they never wait for each other in a circle.
+-- then callers by ID, then accounts by account and month; so they never wait for each other in a circle. Deliveries are
+-- locked by whoever has their job, or passed over. What is charged or told is derived from rows that have a revision, so
+-- that it comes behind the callers; where there is nothing of it, it reads no table.
 
 -- name: add_jobs
 -- A job whose key is held by an earlier one is left out of the result. `place` is its place in the batch.
 WITH asked AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-        $9::bigint[], $10::integer[], $11::bigint[], $12::boolean[], $13::text[], $14::text[], $15::text[], $16::text[],
-        $17::double precision[]
+        $9::bigint[], $10::integer[], $11::bigint[], $12::boolean[], $13::bigint[], $14::text[], $15::text[],
+        $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::double precision[]
     ) WITH ORDINALITY AS asked (
         id, caller_id, status, model, created_at, started_at, answered_at, finished_at,
-        expires_at, attempt, work, unswept, prompt_folded, data, key, digest,
-        key_seconds, place
+        expires_at, attempt, work, unswept, charged, prompt_folded, data,
+        account, month, start_url, key, digest, key_seconds, place
     )
 ),
 kept AS (
@@ -38,7 +40,7 @@ admitted AS MATERIALIZED (
 ),
 counters AS (
     INSERT INTO callers AS counter (caller_id, revision)
-    SELECT caller_id, count(*) FROM admitted GROUP BY caller_id ORDER BY caller_id
+    SELECT caller_id, count(*) FROM admitted GROUP BY caller_id ORDER BY caller_id COLLATE "C"
     ON CONFLICT (caller_id) DO UPDATE SET revision = counter.revision + excluded.revision
     RETURNING caller_id, revision
 ),
@@ -55,13 +57,19 @@ turns AS MATERIALIZED (
 added AS (
     INSERT INTO jobs (
         id, caller_id, revision, status, model, created_at, started_at, answered_at, finished_at,
-        expires_at, attempt, work, unswept, turn, data
+        expires_at, attempt, work, unswept, account, month, charged, start_url, turn, data
     )
     SELECT
         id, caller_id, counters.revision - jobs_behind, status, model, created_at, started_at, answered_at, finished_at,
-        expires_at, attempt, work, unswept, turns.turn + turns_behind, data
+        expires_at, attempt, work, unswept, account, month, charged, start_url, turns.turn + turns_behind, data
     FROM admitted JOIN counters USING (caller_id) JOIN turns USING (caller_id, model)
-    RETURNING id, revision
+    RETURNING id, revision, account, month, charged
+),
+charges AS (
+    INSERT INTO accounts AS ledger (account, month, charged)
+    SELECT account, month, sum(charged)::bigint FROM added WHERE charged <> 0
+    GROUP BY account, month ORDER BY account, month
+    ON CONFLICT (account, month) DO UPDATE SET charged = ledger.charged + excluded.charged
 ),
 searchable AS (
     INSERT INTO prompts (job_id, caller_id, folded) SELECT id, caller_id, prompt_folded FROM admitted
@@ -83,14 +91,18 @@ SELECT count(*) FROM (SELECT FROM jobs WHERE status = 'QUEUED' LIMIT $1) AS queu
 WITH asked AS MATERIALIZED (
     SELECT * FROM unnest(
         $1::text[], $2::bigint[], $3::boolean[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-        $9::integer[], $10::boolean[], $11::text[]
+        $9::integer[], $10::boolean[], $11::bigint[], $12::text[], $13::text[], $14::text[]
     ) AS asked (
         id, from_revision, if_lease_lost, status, started_at, answered_at, finished_at, expires_at,
-        attempt, unswept, data
+        attempt, unswept, charged, data, event, url
     )
 ),
 held AS MATERIALIZED (
-    SELECT jobs.id, jobs.caller_id FROM jobs JOIN asked USING (id)
+    SELECT
+        jobs.id, jobs.caller_id, jobs.account, jobs.month,
+        asked.charged - jobs.charged AS charge,
+        CASE WHEN jobs.status <> asked.status THEN asked.event END AS event
+    FROM jobs JOIN asked USING (id)
     WHERE jobs.revision = asked.from_revision
         AND (NOT asked.if_lease_lost OR jobs.lease_until <= clock_timestamp())
     ORDER BY jobs.id
@@ -102,32 +114,63 @@ counters AS (
     ON CONFLICT (caller_id) DO UPDATE SET revision = counter.revision + excluded.revision
     RETURNING caller_id, revision
 ),
-numbered AS (
-    SELECT id, counters.revision + 1 - row_number() OVER (PARTITION BY caller_id ORDER BY id DESC) AS revision
+numbered AS MATERIALIZED (
+    SELECT held.*, counters.revision + 1 - row_number() OVER (PARTITION BY caller_id ORDER BY id DESC) AS revision
     FROM held JOIN counters USING (caller_id)
+),
+charges AS (
+    INSERT INTO accounts AS ledger (account, month, charged)
+    SELECT account, month, sum(charge)::bigint FROM numbered WHERE charge <> 0
+    GROUP BY account, month HAVING sum(charge) <> 0 ORDER BY account, month
+    ON CONFLICT (account, month) DO UPDATE SET charged = ledger.charged + excluded.charged
+),
+told AS (
+    INSERT INTO deliveries (job_id, revision, caller_id, url, event, data)
+    SELECT numbered.id, numbered.revision, caller_id, asked.url, numbered.event, asked.data
+    FROM numbered JOIN asked USING (id)
+    WHERE numbered.event IS NOT NULL
 )
 UPDATE jobs SET
     revision = numbered.revision, status = asked.status, started_at = asked.started_at,
     answered_at = asked.answered_at, finished_at = asked.finished_at, expires_at = asked.expires_at,
-    attempt = asked.attempt, unswept = asked.unswept, data = asked.data, progress = NULL, claimed_at = NULL
+    attempt = asked.attempt, unswept = asked.unswept, charged = asked.charged, data = asked.data,
+    progress = NULL, claimed_at = NULL
 FROM numbered JOIN asked USING (id)
 WHERE jobs.id = numbered.id
 RETURNING jobs.id, jobs.revision;
 
 -- name: find_job
+-- Of the caller, where one is given.
 SELECT data, progress, revision, claimed_at, NULL AS deleted_id, NULL AS caller_id, NULL AS deleted_at
-FROM jobs WHERE id = $1
+FROM jobs WHERE id = $1 AND ($2::text IS NULL OR jobs.caller_id = $2)
 UNION ALL
-SELECT NULL, NULL, revision, NULL, job_id, caller_id, deleted_at FROM tombstones WHERE job_id = $1;
+SELECT NULL, NULL, revision, NULL, job_id, caller_id, deleted_at
+FROM tombstones WHERE job_id = $1 AND ($2::text IS NULL OR tombstones.caller_id = $2);
+
+-- name: count_active
+-- How many there are, as far as the limit.
+SELECT count(*) FROM (
+    SELECT FROM jobs WHERE caller_id = $1 AND status IN ('QUEUED', 'RUNNING') LIMIT $2
+) AS active;
+
+-- name: charged
+SELECT charged FROM accounts WHERE account = $1 AND month = $2;
 
 -- name: delete_job
+-- What it had reserved is given back when it was never claimed.
 WITH gone AS (
-    DELETE FROM jobs WHERE id = $1 RETURNING id, caller_id
+    DELETE FROM jobs WHERE id = $1 RETURNING id, caller_id, status, attempt, account, month, charged
 ),
 counter AS (
     INSERT INTO callers AS counter (caller_id, revision) SELECT caller_id, 1 FROM gone
     ON CONFLICT (caller_id) DO UPDATE SET revision = counter.revision + 1
     RETURNING caller_id, revision
+),
+given_back AS (
+    INSERT INTO accounts AS ledger (account, month, charged)
+    SELECT account, month, -charged FROM gone JOIN counter USING (caller_id)
+    WHERE status = 'QUEUED' AND attempt = 0 AND charged <> 0
+    ON CONFLICT (account, month) DO UPDATE SET charged = ledger.charged + excluded.charged
 )
 INSERT INTO tombstones (job_id, caller_id, revision, deleted_at)
 SELECT gone.id, caller_id, counter.revision, $2 FROM gone JOIN counter USING (caller_id)
@@ -245,13 +288,21 @@ numbered AS (
     SELECT id, counters.revision + 1
         - row_number() OVER (PARTITION BY caller_id ORDER BY turn DESC, created_at DESC, id DESC) AS revision
     FROM next JOIN counters USING (caller_id)
+),
+claimed AS (
+    UPDATE jobs SET
+        revision = numbered.revision, status = 'RUNNING', attempt = attempt + 1, started_at = $3, answered_at = NULL,
+        claimed_at = $3, worker_id = $4, lease_until = clock_timestamp() + make_interval(secs => $5), progress = NULL
+    FROM numbered
+    WHERE jobs.id = numbered.id
+    RETURNING data, progress, jobs.revision, claimed_at, turn, created_at, jobs.id, caller_id, start_url
+),
+told AS (
+    INSERT INTO deliveries (job_id, revision, caller_id, url, event, claimed_at, data)
+    SELECT id, revision, caller_id, start_url, 'JOB_STARTED', claimed_at, data FROM claimed
+    WHERE start_url IS NOT NULL
 )
-UPDATE jobs SET
-    revision = numbered.revision, status = 'RUNNING', attempt = attempt + 1, started_at = $3, answered_at = NULL,
-    claimed_at = $3, worker_id = $4, lease_until = clock_timestamp() + make_interval(secs => $5), progress = NULL
-FROM numbered
-WHERE jobs.id = numbered.id
-RETURNING data, progress, jobs.revision, claimed_at, turn, created_at, jobs.id;
+SELECT data, progress, revision, claimed_at, turn, created_at, id FROM claimed;
 
 -- name: renew_lease
 -- Only for the claim that the worker holds.
@@ -293,6 +344,54 @@ LIMIT $2;
 
 -- name: depths
 SELECT model, count(*), min(created_at) FROM jobs WHERE status = 'QUEUED' GROUP BY model;
+
+-- name: deliveries
+SELECT job_id, caller_id, revision, url, event, created_at, begun_at, state, next_attempt_at, attempts FROM deliveries
+WHERE job_id = $1
+ORDER BY revision;
+
+-- name: claim_deliveries
+-- The time of the statement, since no index is searched for the time of the clock.
+WITH due AS MATERIALIZED (
+    SELECT job_id, revision, due_at FROM deliveries AS due
+    WHERE state = 'PENDING' AND due_at <= statement_timestamp() AND NOT EXISTS (
+        SELECT FROM deliveries AS earlier
+        WHERE earlier.job_id = due.job_id AND earlier.revision < due.revision AND earlier.state = 'PENDING'
+    )
+    ORDER BY due_at
+    LIMIT $1
+    FOR UPDATE OF due SKIP LOCKED
+),
+lease AS MATERIALIZED (
+    SELECT clock_timestamp() + make_interval(secs => $2) AS ends_at
+)
+UPDATE deliveries SET claim = claim + 1, lease_until = lease.ends_at, due_at = lease.ends_at
+FROM due, lease
+WHERE deliveries.job_id = due.job_id AND deliveries.revision = due.revision
+RETURNING
+    deliveries.job_id, caller_id, deliveries.revision, url, event, created_at, begun_at, state, next_attempt_at,
+    attempts, claim, claimed_at, data, due.due_at AS since;
+
+-- name: save_delivery
+-- Those behind it wait for it no longer than it is pending. Whoever has the lock of the job may lock its deliveries.
+WITH job AS MATERIALIZED (
+    SELECT id FROM jobs WHERE id = $1 FOR NO KEY UPDATE
+),
+saved AS (
+    UPDATE deliveries SET
+        state = $3, begun_at = $4, next_attempt_at = $5, attempts = $6,
+        claim = claim + 1, lease_until = '-infinity', due_at = coalesce($5, due_at)
+    FROM job
+    WHERE job_id = job.id AND revision = $2 AND claim = coalesce($7, claim)
+    RETURNING job_id, revision, next_attempt_at
+),
+behind AS (
+    UPDATE deliveries AS later
+    SET due_at = greatest(later.next_attempt_at, later.lease_until, saved.next_attempt_at)
+    FROM saved
+    WHERE later.job_id = saved.job_id AND later.revision > saved.revision AND later.state = 'PENDING'
+)
+SELECT true FROM saved;
 
 -- name: unpurged
 SELECT job_id, caller_id, revision, deleted_at FROM tombstones

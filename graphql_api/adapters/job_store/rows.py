@@ -8,19 +8,27 @@ from typing import NamedTuple
 
 import msgspec
 
+from graphql_api.domain.ids import CallerId, JobId
 from graphql_api.domain.job import Job, Progress
+from graphql_api.domain.webhook import Delivery, DeliveryAttempt, DeliveryState, WebhookEvent
 from graphql_api.ports import QueueDepth, Work
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encode = msgspec.json.Encoder().encode
 _decode_job = msgspec.json.Decoder(Job).decode
 _decode_progress = msgspec.json.Decoder(Progress).decode
+_decode_attempts = msgspec.json.Decoder(tuple[DeliveryAttempt, ...]).decode
 
 
 def microseconds(at: datetime) -> int:
     """Microseconds since 1970 in UTC."""
     since = at - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def maybe_microseconds(at: datetime | None) -> int | None:
+    """The same of an instant that may be missing."""
+    return None if at is None else microseconds(at)
 
 
 def instant(since_epoch: int) -> datetime:
@@ -44,6 +52,7 @@ class JobColumns(NamedTuple):
     attempt: int
     work: int
     unswept: bool
+    charged: int
     prompt_folded: str
     data: str
 
@@ -57,16 +66,27 @@ def job_columns(job: Job) -> JobColumns:
         status=job.status.value,
         model=job.model_name,
         created_at=microseconds(job.created_at),
-        started_at=_maybe_microseconds(job.started_at),
-        answered_at=_maybe_microseconds(job.answered_at),
-        finished_at=_maybe_microseconds(job.finished_at),
-        expires_at=_maybe_microseconds(job.expires_at),
+        started_at=maybe_microseconds(job.started_at),
+        answered_at=maybe_microseconds(job.answered_at),
+        finished_at=maybe_microseconds(job.finished_at),
+        expires_at=maybe_microseconds(job.expires_at),
         attempt=job.attempt,
         work=job.parameters.work,
         unswept=job.may_have_strays,
+        charged=ledger_charge(job),
         prompt_folded=job.parameters.prompt.casefold(),
         data=_encode(job).decode(),
     )
+
+
+def ledger_charge(job: Job) -> int:
+    """What the ledger holds for a job, in millionths of a US dollar: nothing where nobody keeps accounts."""
+    return job.charged if job.account else 0
+
+
+def start_url(job: Job) -> str | None:
+    """Where to tell that a job has started, or None."""
+    return job.webhook.url if job.webhook is not None and WebhookEvent.JOB_STARTED in job.webhook.events else None
 
 
 def job_of(data: str, progress: str | None) -> Job:
@@ -99,6 +119,38 @@ def depth_of(model: str, jobs: int, oldest_created_at: int) -> QueueDepth:
     return QueueDepth(model_name=model, jobs=jobs, oldest_created_at=instant(oldest_created_at))
 
 
+def delivery_of(
+    job_id: str,
+    caller_id: str,
+    revision: int,
+    url: str,
+    event: str,
+    created_at: datetime,
+    begun_at: datetime,
+    state: str,
+    next_attempt_at: datetime | None,
+    attempts: str,
+) -> Delivery:
+    """A delivery, from its columns."""
+    return Delivery(
+        job_id=JobId(job_id),
+        caller_id=CallerId(caller_id),
+        revision=revision,
+        url=url,
+        event=WebhookEvent(event),
+        created_at=created_at,
+        begun_at=begun_at,
+        state=DeliveryState(state),
+        next_attempt_at=next_attempt_at,
+        attempts=_decode_attempts(attempts),
+    )
+
+
+def attempts_column(delivery: Delivery) -> str:
+    """The attempts of a delivery, as `delivery_of` takes them."""
+    return _encode(delivery.attempts).decode()
+
+
 def progress_column(progress: Progress) -> str:
     """A progress report, as `job_of` takes it."""
     return _encode(progress).decode()
@@ -107,7 +159,3 @@ def progress_column(progress: Progress) -> str:
 def list_column(values: object) -> str:
     """A collection of strings as a JSON array."""
     return _encode(values).decode()
-
-
-def _maybe_microseconds(at: datetime | None) -> int | None:
-    return None if at is None else microseconds(at)

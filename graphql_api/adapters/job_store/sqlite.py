@@ -18,10 +18,17 @@ from graphql_api.adapters.job_store.rows import (
     instant,
     job_columns,
     job_of,
+    ledger_charge,
     list_column,
     microseconds,
     progress_column,
     work_of,
+)
+from graphql_api.adapters.job_store.sqlite_deliveries import (
+    claim_deliveries,
+    deliveries_of,
+    queue_delivery,
+    save_delivery,
 )
 from graphql_api.adapters.job_store.sqlite_file import connect, lock
 from graphql_api.adapters.job_store.sqlite_pages import count_of, page_of
@@ -29,7 +36,17 @@ from graphql_api.adapters.sql import load_sql
 from graphql_api.domain.errors import IdempotencyConflict, QueueFull, ServiceUnavailable
 from graphql_api.domain.ids import CallerId, JobId
 from graphql_api.domain.job import Job, JobStatus, Progress, Tombstone
-from graphql_api.ports import IdempotencyKey, JobPage, JobQuery, PageRequest, QueueDepth, Submitted, Work
+from graphql_api.domain.webhook import Delivery
+from graphql_api.ports import (
+    DueDelivery,
+    IdempotencyKey,
+    JobPage,
+    JobQuery,
+    PageRequest,
+    QueueDepth,
+    Submitted,
+    Work,
+)
 
 RETRY_WHEN_FULL_SECONDS = 10.0
 
@@ -53,8 +70,18 @@ class SqliteJobStore:
     async def add(self, job: Job, *, key: IdempotencyKey | None = None, max_queued: int | None = None) -> Submitted:
         return await self._writer.run(lambda db: _add(db, job, key, max_queued, self._now()))
 
-    async def find(self, job_id: JobId) -> Job | Tombstone | None:
-        return await self._reader.run(lambda db: _find(db, job_id) or _find_tombstone(db, job_id))
+    async def find(self, job_id: JobId, *, caller_id: CallerId | None = None) -> Job | Tombstone | None:
+        return await self._reader.run(lambda db: _find(db, job_id, caller_id) or _find_tombstone(db, job_id, caller_id))
+
+    async def find_by_key(self, caller_id: CallerId, key: IdempotencyKey) -> Job | None:
+        return await self._reader.run(lambda db: _job_of_key(db, caller_id, key, self._now()))
+
+    async def count_active(self, caller_id: CallerId, limit: int) -> int:
+        which = (caller_id, limit)
+        return await self._reader.run(lambda db: int(db.execute(_SQL["count_active"], which).fetchone()[0]))
+
+    async def charged(self, account: str, month: str) -> int:
+        return await self._reader.run(lambda db: _charged(db, account, month))
 
     async def page(self, caller_id: CallerId, query: JobQuery, page: PageRequest) -> JobPage:
         return await self._reader.run(lambda db: page_of(db, caller_id, query, page))
@@ -63,7 +90,7 @@ class SqliteJobStore:
         return await self._reader.run(lambda db: count_of(db, caller_id, query))
 
     async def update(self, job: Job, *, if_lease_lost: bool = False) -> Job | None:
-        return await self._writer.run(lambda db: _update(db, job, lost_by=self._now() if if_lease_lost else None))
+        return await self._writer.run(lambda db: _update(db, job, if_lease_lost, self._now))
 
     async def delete(self, job_id: JobId, *, at: datetime) -> Tombstone | None:
         return await self._writer.run(lambda db: _delete(db, job_id, at))
@@ -90,7 +117,7 @@ class SqliteJobStore:
         def claim(db: sqlite3.Connection) -> Sequence[Job]:
             lease_until = self._from_now(lease_seconds)
             queued = _jobs(db.execute(_SQL["claim_candidates"], (model_name, limit)))
-            return [_lease(db, job.claimed(at=at), worker_id, lease_until) for job in queued]
+            return [_lease(db, job.claimed(at=at), worker_id, lease_until, self._now) for job in queued]
 
         return await self._writer.run(claim)
 
@@ -120,6 +147,18 @@ class SqliteJobStore:
 
     async def depths(self) -> Sequence[QueueDepth]:
         return await self._reader.run(lambda db: [depth_of(*row) for row in db.execute(_SQL["depths"])])
+
+    async def claim_deliveries(self, limit: int, *, lease_seconds: float) -> Sequence[DueDelivery]:
+        def claim(db: sqlite3.Connection) -> Sequence[DueDelivery]:
+            return claim_deliveries(db, limit, now=self._now(), lease_until=self._from_now(lease_seconds))
+
+        return await self._writer.run(claim)
+
+    async def save_delivery(self, delivery: Delivery, *, claim: int | None = None) -> bool:
+        return await self._writer.run(lambda db: save_delivery(db, delivery, claim))
+
+    async def deliveries(self, job_id: JobId) -> Sequence[Delivery]:
+        return await self._reader.run(lambda db: deliveries_of(db, job_id))
 
     async def unpurged(self, limit: int, *, deleted_before: datetime) -> Sequence[Tombstone]:
         which = (microseconds(deleted_before), limit)
@@ -204,6 +243,7 @@ def _open(path: Path) -> _Opened:
             )
             migrate_sqlite(opened.writing)
             opened.writing.execute(_SQL["forget_leases"])
+            opened.writing.execute(_SQL["forget_claimed_deliveries"])
             opened.writing.execute(_SQL["forget_duties"])
             opened.reading.execute("PRAGMA query_only = ON")
             stack.pop_all()
@@ -223,8 +263,10 @@ def _add(db: sqlite3.Connection, job: Job, key: IdempotencyKey | None, max_queue
     added = replace(job, revision=_take_revision(db, job.caller_id))
     line = {"model": job.model_name, "caller_id": job.caller_id}
     (turn,) = db.execute(_SQL["next_turn"], line).fetchone()
-    db.execute(_SQL["insert_job"], (*job_columns(added), turn))
+    row = job_columns(added)
+    db.execute(_SQL["insert_job"], (*row, turn))
     _change_queue_depth(db, None, job.status)
+    _charge(db, added, row.charged)
     if key is not None:
         db.execute(_SQL["keep_key"], (job.caller_id, key.key, key.digest, job.id, now))
     return Submitted(job=added, is_new=True)
@@ -236,11 +278,23 @@ def _admit(
     """The job that the key stands for, or None when a new one may be added."""
     parameters = (caller_id, None if key is None else key.key)
     queued, digest, job_id, used_at = db.execute(_SQL["admission"], parameters).fetchone()
-    if key is not None and job_id is not None and now - used_at < key.valid_seconds * 1_000_000:
+    if key is not None and job_id is not None and _counts(key, used_at, now):
         return _same_request(db, key, digest, job_id)
     if max_queued is not None and queued >= max_queued:
         raise QueueFull(retry_after_seconds=RETRY_WHEN_FULL_SECONDS)
     return None
+
+
+def _job_of_key(db: sqlite3.Connection, caller_id: CallerId, key: IdempotencyKey, now: int) -> Job | None:
+    row = db.execute(_SQL["known_key"], (caller_id, key.key)).fetchone()
+    if row is None:
+        return None
+    digest, job_id, used_at = row
+    return _same_request(db, key, digest, job_id) if _counts(key, used_at, now) else None
+
+
+def _counts(key: IdempotencyKey, used_at: int, now: int) -> bool:
+    return now - used_at < key.valid_seconds * 1_000_000
 
 
 def _same_request(db: sqlite3.Connection, key: IdempotencyKey, digest: str, job_id: JobId) -> Job:
@@ -262,13 +316,13 @@ def _caller_revision(db: sqlite3.Connection, caller_id: CallerId) -> int:
     return 0 if row is None else int(row[0])
 
 
-def _find(db: sqlite3.Connection, job_id: JobId) -> Job | None:
-    row = db.execute(_SQL["job"], (job_id,)).fetchone()
+def _find(db: sqlite3.Connection, job_id: JobId, caller_id: CallerId | None = None) -> Job | None:
+    row = db.execute(_SQL["job"], (job_id, caller_id)).fetchone()
     return None if row is None else job_of(*row)
 
 
-def _find_tombstone(db: sqlite3.Connection, job_id: JobId) -> Tombstone | None:
-    return next(iter(_tombstones(db.execute(_SQL["tombstone"], (job_id,)))), None)
+def _find_tombstone(db: sqlite3.Connection, job_id: JobId, caller_id: CallerId | None) -> Tombstone | None:
+    return next(iter(_tombstones(db.execute(_SQL["tombstone"], (job_id, caller_id)))), None)
 
 
 def _jobs(rows: Iterable[tuple[str, str | None]]) -> list[Job]:
@@ -282,20 +336,25 @@ def _tombstones(rows: Iterable[tuple[JobId, CallerId, int, int]]) -> list[Tombst
     ]
 
 
-def _update(db: sqlite3.Connection, job: Job, *, lost_by: int | None) -> Job | None:
+def _update(db: sqlite3.Connection, job: Job, if_lease_lost: bool, now: Callable[[], int]) -> Job | None:
     state = db.execute(_SQL["job_state"], (job.id,)).fetchone()
     if state is None:
         return None
-    _, revision, status, lease_until = state
-    if lost_by is not None and lease_until > lost_by:
+    _, revision, status, _, lease_until, charged = state
+    if if_lease_lost and lease_until > now():
         return None
-    return _move(db, job, before=status) if revision == job.revision else None
+    return _move(db, job, before=status, charged=charged, now=now) if revision == job.revision else None
 
 
-def _move(db: sqlite3.Connection, job: Job, *, before: str) -> Job:
+def _move(db: sqlite3.Connection, job: Job, *, before: str, charged: int, now: Callable[[], int]) -> Job:
+    """Write a job whose row has the status `before` and is in the ledger with `charged`."""
     moved = replace(job, revision=_take_revision(db, job.caller_id))
-    db.execute(_SQL["update_job"], (*job_columns(moved), moved.id))
+    row = job_columns(moved)
+    db.execute(_SQL["update_job"], (*row, moved.id))
     _change_queue_depth(db, before, moved.status)
+    _charge(db, moved, row.charged - charged)
+    if moved.webhook is not None and moved.status != before:
+        queue_delivery(db, moved, moved.webhook, row.data, now=now())
     return moved
 
 
@@ -303,12 +362,26 @@ def _delete(db: sqlite3.Connection, job_id: JobId, at: datetime) -> Tombstone | 
     state = db.execute(_SQL["job_state"], (job_id,)).fetchone()
     if state is None:
         return None
-    caller_id, _, status, _ = state
+    caller_id, _, status, attempt, _, charged = state
     revision = _take_revision(db, caller_id)
+    if charged and status == JobStatus.QUEUED and attempt == 0:
+        _charge(db, job_of(*db.execute(_SQL["job"], (job_id, None)).fetchone()), -charged)
     db.execute(_SQL["delete_job"], (job_id,))
+    db.execute(_SQL["delete_deliveries"], (job_id,))
     _change_queue_depth(db, status, None)
     db.execute(_SQL["insert_tombstone"], (job_id, caller_id, revision, microseconds(at)))
     return Tombstone(job_id=job_id, caller_id=caller_id, revision=revision, deleted_at=at)
+
+
+def _charge(db: sqlite3.Connection, job: Job, amount: int) -> None:
+    """Charge the account of a job with an amount, which may be negative."""
+    if amount:
+        db.execute(_SQL["charge"], (job.account, job.month, amount))
+
+
+def _charged(db: sqlite3.Connection, account: str, month: str) -> int:
+    row = db.execute(_SQL["charged"], (account, month)).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def _change_queue_depth(db: sqlite3.Connection, before: str | None, after: str | None) -> None:
@@ -330,7 +403,8 @@ def _changes(
     return sorted(changed, key=lambda moved: moved.revision)[:limit]
 
 
-def _lease(db: sqlite3.Connection, claimed: Job, worker_id: str, lease_until: int) -> Job:
-    job = _move(db, claimed, before=JobStatus.QUEUED)
+def _lease(db: sqlite3.Connection, claimed: Job, worker_id: str, lease_until: int, now: Callable[[], int]) -> Job:
+    # A claim charges nothing.
+    job = _move(db, claimed, before=JobStatus.QUEUED, charged=ledger_charge(claimed), now=now)
     db.execute(_SQL["grant_lease"], (worker_id, lease_until, job.id))
     return job

@@ -6,6 +6,9 @@
 -- Whoever held them was the process that had the store before.
 UPDATE jobs SET lease_until = 0 WHERE status = 'RUNNING';
 
+-- name: forget_claimed_deliveries
+UPDATE deliveries SET lease_until = 0, due_at = next_attempt_at WHERE state = 'PENDING' AND lease_until > 0;
+
 -- name: forget_duties
 DELETE FROM duties;
 
@@ -19,8 +22,22 @@ LEFT JOIN idempotency ON idempotency.caller_id = ? AND idempotency.key = ?;
 -- The columns of JobColumns, in its order, then the turn.
 INSERT INTO jobs (
     id, caller_id, revision, status, model, created_at, started_at, answered_at, finished_at,
-    expires_at, attempt, work, unswept, prompt_folded, data, turn
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    expires_at, attempt, work, unswept, charged, prompt_folded, data, turn
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: known_key
+SELECT digest, job_id, used_at FROM idempotency WHERE caller_id = ? AND key = ?;
+
+-- name: count_active
+-- How many there are, as far as the limit.
+SELECT count(*) FROM (SELECT 1 FROM jobs WHERE caller_id = ? AND status IN ('QUEUED', 'RUNNING') LIMIT ?);
+
+-- name: charge
+INSERT INTO accounts (account, month, charged) VALUES (?, ?, ?)
+ON CONFLICT (account, month) DO UPDATE SET charged = charged + excluded.charged;
+
+-- name: charged
+SELECT charged FROM accounts WHERE account = ? AND month = ?;
 
 -- name: next_turn
 -- The caller's next round behind what waits already, and not before the round that is being served.
@@ -50,18 +67,19 @@ SELECT revision FROM callers WHERE caller_id = ?;
 -- The columns of JobColumns, in its order, then the ID. The progress in `data` is the latest from now on.
 UPDATE jobs SET (
     id, caller_id, revision, status, model, created_at, started_at, answered_at, finished_at,
-    expires_at, attempt, work, unswept, prompt_folded, data
-) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), progress = NULL
+    expires_at, attempt, work, unswept, charged, prompt_folded, data
+) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), progress = NULL
 WHERE id = ?;
 
 -- name: job_state
-SELECT caller_id, revision, status, lease_until FROM jobs WHERE id = ?;
+SELECT caller_id, revision, status, attempt, lease_until, charged FROM jobs WHERE id = ?;
 
 -- name: job
-SELECT data, progress FROM jobs WHERE id = ?;
+-- Of the caller, where one is given.
+SELECT data, progress FROM jobs WHERE id = ? AND caller_id = ifnull(?, caller_id);
 
 -- name: tombstone
-SELECT job_id, caller_id, revision, deleted_at FROM tombstones WHERE job_id = ?;
+SELECT job_id, caller_id, revision, deleted_at FROM tombstones WHERE job_id = ? AND caller_id = ifnull(?, caller_id);
 
 -- name: delete_job
 DELETE FROM jobs WHERE id = ?;
@@ -223,6 +241,47 @@ DELETE FROM idempotency WHERE (caller_id, key) IN (
 INSERT INTO duties (duty, holder, lease_until) VALUES (:duty, :holder, :lease_until)
 ON CONFLICT (duty) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until
 WHERE holder = excluded.holder OR lease_until <= :now;
+
+-- name: queue_delivery
+INSERT INTO deliveries (
+    job_id, revision, caller_id, url, event, data, created_at, begun_at, next_attempt_at, due_at
+) VALUES (:job_id, :revision, :caller_id, :url, :event, :data, :now, :now, :now, :now);
+
+-- name: deliveries
+SELECT job_id, caller_id, revision, url, event, created_at, begun_at, state, next_attempt_at, attempts FROM deliveries
+WHERE job_id = ?
+ORDER BY revision;
+
+-- name: due_deliveries
+-- The columns of `deliveries`, then those of the claim.
+SELECT
+    job_id, caller_id, revision, url, event, created_at, begun_at, state, next_attempt_at, attempts,
+    claim, data
+FROM deliveries AS due
+WHERE state = 'PENDING' AND due_at <= ? AND NOT EXISTS (
+    SELECT 1 FROM deliveries AS earlier
+    WHERE earlier.job_id = due.job_id AND earlier.revision < due.revision AND earlier.state = 'PENDING'
+)
+ORDER BY due_at
+LIMIT ?;
+
+-- name: lease_delivery
+UPDATE deliveries SET claim = :claim, lease_until = :lease_until, due_at = :lease_until
+WHERE job_id = :job_id AND revision = :revision;
+
+-- name: save_delivery
+UPDATE deliveries SET
+    state = :state, begun_at = :begun_at, next_attempt_at = :next_attempt_at, attempts = :attempts,
+    claim = claim + 1, lease_until = 0, due_at = ifnull(:next_attempt_at, due_at)
+WHERE job_id = :job_id AND revision = :revision AND claim = ifnull(:claim, claim);
+
+-- name: line_up_deliveries
+-- Those behind one that was just saved wait for it no longer than it is pending.
+UPDATE deliveries SET due_at = max(next_attempt_at, lease_until, ifnull(:next_attempt_at, 0))
+WHERE job_id = :job_id AND revision > :revision AND state = 'PENDING';
+
+-- name: delete_deliveries
+DELETE FROM deliveries WHERE job_id = ?;
 
 -- name: check
 SELECT 1;

@@ -50,11 +50,11 @@ def parse_valkey_url(text: str) -> ValkeyUrl:
         port = DEFAULT_PORT if port is None else port
     if not host or not port:
         raise ValueError(
-            f"An event broker needs a host and a port that is a number: {_FORM}. "
+            f"Valkey needs a host and a port that is a number: {_FORM}. "
             "In user and password, characters such as / : @ # ? % are written as %2F and so on."
         ) from None
     if parts.fragment:
-        raise ValueError(f"The URL of an event broker has no part behind #: {_FORM}; # in a password is written %23.")
+        raise ValueError(f"The URL of Valkey has no part behind #: {_FORM}; # in a password is written %23.")
     options = _options(parts)
     is_tls = parts.scheme in ("valkeys", "rediss")
     is_cluster = _flag(options, "cluster")
@@ -87,7 +87,7 @@ def _db(parts: SplitResult) -> int:
     if not text:
         return 0
     if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"The path of an event broker is the number of a database: {_FORM}.")
+        raise ValueError(f"The path of the URL of Valkey is the number of a database: {_FORM}.")
     return int(text)
 
 
@@ -95,10 +95,10 @@ def _options(parts: SplitResult) -> dict[str, str]:
     try:
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
-        raise ValueError("Options of an event broker are written ?name=value&name=value.") from None
+        raise ValueError("Options of the URL of Valkey are written ?name=value&name=value.") from None
     options = dict(pairs)
     if len(options) < len(pairs) or not options.keys() <= set(_OPTIONS):
-        raise ValueError("An event broker takes ?cluster=true, ?ca=<file> and ?prefix=<name>, each once.")
+        raise ValueError("The URL of Valkey takes ?cluster=true, ?ca=<file> and ?prefix=<name>, each once.")
     return options
 
 

@@ -1,0 +1,1 @@
+"""Authenticators that ask somebody outside who a caller is."""

@@ -1,0 +1,319 @@
+"""Rate limiters on the library `limits`, by its sliding window counter.
+
+The counter knows how much was taken in the current window and in the one before, and weighs the latter by the part of
+it that the last `seconds` still reach into. So a caller never gets twice the limit around the end of a window, and a
+key takes two numbers, however high its limit is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import math
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+
+from graphql_api.adapters.valkey_url import ValkeyUrl
+from graphql_api.ports import Window, WindowUse
+
+if TYPE_CHECKING:
+    from limits.aio.storage import RedisStorage
+
+logger = logging.getLogger(__name__)
+
+LEAST_WAIT_SECONDS = 0.1
+SWEEP_SECONDS = 10.0
+ANSWER_SECONDS = 0.25
+"""How long a request waits for Valkey at most."""
+AWAY_SECONDS = 1.0
+"""How long Valkey is left alone when it has not answered."""
+REFUSAL_SECONDS = 1.0
+"""For how long a refusal is repeated without asking Valkey again."""
+CALLS_AT_A_TIME = 32
+CHUNKS = 100
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.@:|-]{1,100}")
+
+Counts = tuple[int, float, int, float]
+"""Units of the window before this one, seconds until they count no more, units of this one, seconds until it counts no
+more after having become the one before."""
+
+
+class MemoryRateLimiter:
+    """Counts in this process. Nothing waits."""
+
+    def __init__(self) -> None:
+        self._counters = _Counters()
+        self._limiter = SlidingWindowCounterRateLimiter(self._counters)
+        self._swept_at = time.monotonic()
+
+    async def take(self, window: Window, key: str, amount: int = 1) -> float | None:
+        """See RateLimiter."""
+        item, name = _item(window), _safe(key)
+        self._sweep()
+        if self._limiter.hit(item, name, cost=amount):
+            return None
+        return _seconds_until_free(window, amount, self._counts(item, name))
+
+    async def use(self, window: Window, key: str) -> WindowUse:
+        """See RateLimiter."""
+        return _use(window, self._counts(_item(window), _safe(key)))
+
+    @property
+    def size(self) -> int:
+        """How many numbers are kept."""
+        return len(self._counters.storage)
+
+    def _counts(self, item: RateLimitItemPerSecond, name: str) -> Counts:
+        return self._counters.get_sliding_window(item.key_for(name), item.get_expiry())
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        if now - self._swept_at > SWEEP_SECONDS:
+            self._swept_at = now
+            self._counters.sweep()
+
+
+class _Counters(MemoryStorage):
+    """The library's counters without its threads: it starts one for each burst of hits, which looks at every key."""
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        count = self.get(key) + amount
+        self.storage[key] = count
+        self.expirations.setdefault(key, time.time() + expiry)
+        return count
+
+    def sweep(self) -> None:
+        """Forget what counts no more."""
+        now = time.time()
+        for key in [key for key, expires_at in self.expirations.items() if expires_at <= now]:
+            self.get(key)
+
+
+@dataclass(slots=True)
+class _Advance:
+    """What this process has of one key's window: `left` units that were taken in advance, or a refusal that still
+    holds."""
+
+    left: int = 0
+    left_until: float = 0.0
+    refused_amount: int = 0
+    refused_until: float = 0.0
+    ask_again_at: float = 0.0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def spend(self, amount: int, now: float) -> bool:
+        """Whether what was taken in advance is enough."""
+        if now >= self.left_until:
+            self.left = 0
+        if amount > self.left:
+            return False
+        self.left -= amount
+        return True
+
+    def refusal(self, amount: int, now: float) -> float | None:
+        """In how many seconds to try again, where that is known."""
+        is_known = amount >= self.refused_amount and now < min(self.refused_until, self.ask_again_at)
+        return max(self.refused_until - now, LEAST_WAIT_SECONDS) if is_known else None
+
+    def is_idle(self, now: float) -> bool:
+        """Whether it says nothing more."""
+        return now >= max(self.left_until, self.refused_until) and not self.lock.locked()
+
+
+class ValkeyRateLimiter:
+    """Counts in Valkey, for all processes.
+
+    So as not to ask for every unit, a process takes a hundredth of a limit in advance, where that is more than what is
+    asked for, and spends it by itself for as long as the window is. So a caller may get 1 % of a limit less for each
+    process that they have left, and 1 % more in a window that begins while a process still has something. A refusal is
+    repeated for a second without asking. While Valkey does not answer, this process counts by itself, and knows nothing
+    of what was taken before.
+    """
+
+    def __init__(self, storage: RedisStorage) -> None:
+        from limits.aio.strategies import SlidingWindowCounterRateLimiter as SharedLimiter
+
+        self._storage = storage
+        self._shared = SharedLimiter(storage)
+        self._own = MemoryRateLimiter()
+        self._advances: dict[str, _Advance] = {}
+        self._calls = asyncio.Semaphore(CALLS_AT_A_TIME)
+        self._swept_at = self._ask_at = time.monotonic()
+        self._is_away = False
+
+    async def take(self, window: Window, key: str, amount: int = 1) -> float | None:
+        """See RateLimiter."""
+        if amount > window.limit:
+            return float(window.seconds)
+        item, name = _item(window), _safe(key)
+        advance = self._advance(item.key_for(name))
+        async with advance.lock:
+            now = time.monotonic()
+            if advance.spend(amount, now):
+                return None
+            wait_seconds = advance.refusal(amount, now)
+            if wait_seconds is not None:
+                return wait_seconds
+            if self._may_ask(now):
+                try:
+                    return await self._take_shared(window, item, name, amount, advance)
+                except _errors() as error:
+                    self._lost(error)
+        return await self._own.take(window, key, amount)
+
+    async def use(self, window: Window, key: str) -> WindowUse:
+        """See RateLimiter."""
+        item, name = _item(window), _safe(key)
+        if not self._may_ask(time.monotonic()):
+            return await self._own.use(window, key)
+        try:
+            counts = await self._counts(item, name)
+        except _errors() as error:
+            self._lost(error)
+            return await self._own.use(window, key)
+        advance = self._advances.get(item.key_for(name))
+        has_left = advance is not None and time.monotonic() < advance.left_until
+        return _use(window, counts, unspent=advance.left if advance is not None and has_left else 0)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        client: Any = self._storage.bridge.get_connection()  # type: ignore[attr-defined]
+        await client.aclose()
+
+    async def _take_shared(
+        self, window: Window, item: RateLimitItemPerSecond, name: str, amount: int, advance: _Advance
+    ) -> float | None:
+        missing = amount - advance.left
+        # The whole chunk first; what is just needed when there is no more.
+        for taken in sorted({max(missing, window.limit // CHUNKS), missing}, reverse=True):
+            if await self._hit(item, name, taken):
+                if taken > missing:
+                    advance.left_until = time.monotonic() + window.seconds
+                advance.left += taken - amount
+                return None
+        wait_seconds = _seconds_until_free(window, missing, await self._counts(item, name))
+        now = time.monotonic()
+        advance.refused_amount, advance.refused_until = amount, now + wait_seconds
+        advance.ask_again_at = now + REFUSAL_SECONDS
+        return wait_seconds
+
+    async def _hit(self, item: RateLimitItemPerSecond, name: str, amount: int) -> bool:
+        async with asyncio.timeout(ANSWER_SECONDS), self._calls:
+            is_taken = await self._shared.hit(item, name, cost=amount)
+        self._found()
+        return is_taken
+
+    async def _counts(self, item: RateLimitItemPerSecond, name: str) -> Counts:
+        async with asyncio.timeout(ANSWER_SECONDS), self._calls:
+            counts = await self._storage.get_sliding_window(item.key_for(name), item.get_expiry())
+        self._found()
+        return counts
+
+    def _may_ask(self, now: float) -> bool:
+        if now < self._ask_at:
+            return False
+        if self._is_away:
+            # One tries whether it is back; the others do not wait for that.
+            self._ask_at = now + AWAY_SECONDS
+        return True
+
+    def _lost(self, error: BaseException) -> None:
+        self._ask_at = time.monotonic() + AWAY_SECONDS
+        if not self._is_away:
+            self._is_away = True
+            logger.warning("the rate limiter's Valkey is away, and each process counts by itself: %r", error)
+
+    def _found(self) -> None:
+        if self._is_away:
+            self._is_away, self._ask_at = False, 0.0
+            logger.warning("the rate limiter's Valkey is back")
+
+    def _advance(self, key: str) -> _Advance:
+        now = time.monotonic()
+        if now - self._swept_at > SWEEP_SECONDS:
+            self._swept_at = now
+            self._advances = {key: each for key, each in self._advances.items() if not each.is_idle(now)}
+        return self._advances.setdefault(key, _Advance())
+
+
+@asynccontextmanager
+async def open_valkey_rate_limiter(url: ValkeyUrl) -> AsyncIterator[ValkeyRateLimiter]:
+    """Count in the Valkey of a URL, which need not be there yet."""
+    limiter = ValkeyRateLimiter(_storage(url))
+    try:
+        yield limiter
+    finally:
+        await limiter.close()
+
+
+def _storage(url: ValkeyUrl) -> RedisStorage:
+    from limits.aio.storage import RedisClusterStorage, RedisStorage
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    # A connection that broke since it was used last is made again at once; all else is left to the time limit.
+    options: dict[str, Any] = {"protocol": 2, "socket_keepalive": True, "retry": Retry(NoBackoff(), 1)}
+    if url.username is not None:
+        options["username"] = url.username
+    if url.password is not None:
+        options["password"] = url.password
+    if url.ca_file is not None:
+        options["ssl_ca_certs"] = str(url.ca_file)
+    kind, prefix = "redis", f"{url.prefix}limits"
+    if url.is_cluster:
+        if url.is_tls:
+            options["ssl"] = True
+        return RedisClusterStorage(
+            f"redis+cluster://{url.node}", implementation="redispy", key_prefix=prefix, **options
+        )
+    kind = "rediss" if url.is_tls else "redis"
+    return RedisStorage(f"{kind}://{url.node}/{url.db}", implementation="redispy", key_prefix=prefix, **options)
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    from redis.exceptions import RedisClusterException, RedisError
+
+    return RedisError, RedisClusterException, OSError, TimeoutError
+
+
+def _item(window: Window) -> RateLimitItemPerSecond:
+    return RateLimitItemPerSecond(window.limit, window.seconds, namespace=window.name)
+
+
+def _safe(key: str) -> str:
+    """The key, or a hash of it where it is long or holds what could mean something to a server."""
+    return key if _PLAIN_KEY.fullmatch(key) else "#" + hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
+
+
+def _seconds_until_free(window: Window, amount: int, counts: Counts) -> float:
+    """When there is room for an amount, if nothing else is taken until then."""
+    if amount > window.limit:
+        return float(window.seconds)
+    earlier, earlier_seconds, current, current_seconds = counts
+    # Taken is what stays below this.
+    room = window.limit - amount + 1
+    end = max(current_seconds - window.seconds, 0.0)
+    seconds = 0.0
+    if current >= room:
+        seconds = end + window.seconds * (1 - room / current)
+    elif earlier * earlier_seconds / window.seconds + current >= room:
+        seconds = earlier_seconds - (room - current) * window.seconds / earlier
+    return max(math.ceil(1000 * seconds + 1) / 1000, LEAST_WAIT_SECONDS)
+
+
+def _use(window: Window, counts: Counts, *, unspent: int = 0) -> WindowUse:
+    earlier, earlier_seconds, current, current_seconds = counts
+    used = math.floor(earlier * earlier_seconds / window.seconds) + current
+    seconds = current_seconds if current else earlier_seconds if earlier else 0.0
+    return WindowUse(used=max(used - unspent, 0), resets_at=datetime.now(UTC) + timedelta(seconds=seconds))
