@@ -96,9 +96,9 @@ def _named(name: str, **environment: str) -> Contender:
     return Contender(name=name, command=PRODUCT.command, environment={**PRODUCT.environment, **environment})
 
 
-def new_key(server: Server) -> str:
+def new_key(server: Server, *options: str) -> str:
     """The token of an API key, made as an operator makes it."""
-    command = [sys.executable, "-m", "graphql_api", "keys", "create", "bench"]
+    command = [sys.executable, "-m", "graphql_api", "keys", "create", "bench", *options]
     made = subprocess.run(command, cwd=ROOT, env=server.process.environ(), capture_output=True, text=True, check=True)
     return made.stdout.strip()
 

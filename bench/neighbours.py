@@ -41,13 +41,16 @@ from bench.harness import (
 
 LIMITS = {
     "TEXT2IMAGE_AUTH": "keys",
-    "TEXT2IMAGE_REQUESTS_PER_MINUTE": "1200",
-    "TEXT2IMAGE_JOBS_PER_MINUTE": "900",
-    "TEXT2IMAGE_JOBS_IN_FLIGHT": "50",
-    "TEXT2IMAGE_SOCKETS_PER_CALLER": "20",
-    "TEXT2IMAGE_STREAMS_PER_CALLER": "20",
-    "TEXT2IMAGE_LOG_LEVEL": "warning",
+    "TEXT2IMAGE_REQUESTS_PER_MINUTE": "300",
+    "TEXT2IMAGE_JOBS_PER_MINUTE": "30",
+    "TEXT2IMAGE_JOBS_IN_FLIGHT": "2",
+    "TEXT2IMAGE_SOCKETS_PER_CALLER": "10",
+    "TEXT2IMAGE_STREAMS_PER_CALLER": "10",
+    "TEXT2IMAGE_MAX_SOCKETS_PER_ADDRESS": "200",
 }
+"""What anybody may use who has a key."""
+HONEST_LIMITS = ("--requests-per-minute", "2000", "--jobs-per-minute", "2000", "--jobs-in-flight", "200")
+"""What the honest caller has been given, who uses more."""
 SERVER = Contender(
     name="product",
     command=(sys.executable, "-m", "graphql_api", "serve", "--host", "127.0.0.1", "--port", "{port}"),
@@ -127,7 +130,7 @@ def main() -> None:
     attacks: Counter[str] = Counter()
     figures: list[Figures] = []
     with running(SERVER) as server:
-        honest_token, hostile_token = new_key(server), new_key(server)
+        honest_token, hostile_token = new_key(server, *HONEST_LIMITS), new_key(server)
         run(_observe(server, honest_token, seconds=5, rate=asked.rate))
         for _ in range(asked.rounds):
             alone = run(_observe(server, honest_token, seconds=asked.seconds, rate=asked.rate))

@@ -11,7 +11,8 @@ from starlette.requests import HTTPConnection
 
 from graphql_api import log_context
 from graphql_api.domain.caller import Caller
-from graphql_api.domain.errors import NotAuthenticated
+from graphql_api.domain.errors import NotAuthenticated, RateLimited
+from graphql_api.http.errors import hold_back
 from graphql_api.ports import Authenticator
 from graphql_api.service.callers import OnEnd, Session, Sessions
 from graphql_api.service.fair_use import FairUse
@@ -37,15 +38,28 @@ class Door:
 
     async def identify(self, token: str | None) -> Caller:
         """Who shows a credential. Raises NotAuthenticated, ServiceUnavailable."""
-        caller = await self.authenticator.authenticate(token)
+        try:
+            caller = await self.authenticator.authenticate(token)
+        except NotAuthenticated as error:
+            if token is not None and not error.is_expired:
+                await hold_back()
+            raise
         log_context.bind(caller_id=caller.id)
         return caller
 
     async def admit(self, connection: HTTPConnection) -> Caller:
         """Who sends a request, which is counted. Raises NotAuthenticated, RateLimited, ServiceUnavailable."""
         caller = await self.identify(self.token_of(connection))
-        await self.fair_use.admit_request(caller)
+        await self.count_request(caller)
         return caller
+
+    async def count_request(self, caller: Caller) -> None:
+        """Count a request of a caller. Raises RateLimited."""
+        try:
+            await self.fair_use.admit_request(caller)
+        except RateLimited:
+            await hold_back()
+            raise
 
     def keep_open(self, token: str | None, caller: Caller, on_end: OnEnd) -> Session | None:
         """Have `on_end` called when the credential that something was opened with counts no more."""

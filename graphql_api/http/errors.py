@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 from starlette.responses import Response
@@ -27,6 +28,7 @@ CODES = {
     500: ErrorCode.INTERNAL_SERVER_ERROR,
 }
 RETRY_WHEN_AWAY_SECONDS = 5.0
+HELD_BACK_SECONDS = 0.5
 REFUSALS = (NotAuthenticated, NotPermitted, RequestRefused, ServiceUnavailable)
 """What a request may be refused with before it is executed."""
 
@@ -94,3 +96,9 @@ def retry_after(error: Text2ImageError) -> float | None:
     if isinstance(error, QueueFull | RateLimited | BudgetExceeded):
         return error.retry_after_seconds
     return RETRY_WHEN_AWAY_SECONDS if isinstance(error, ServiceUnavailable) else None
+
+
+async def hold_back() -> None:
+    """Wait before a refusal that somebody gets who sends more than they may, or who guesses: it slows them down, and
+    they wait for their answer rather than the others."""
+    await asyncio.sleep(HELD_BACK_SECONDS)

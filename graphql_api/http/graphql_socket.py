@@ -135,6 +135,7 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         door, connection = self._view.door, cast("TransportSocket", self.websocket).ws
         token = door.token_of(connection, params)
         caller = await door.identify(token)
+        await door.count_request(caller)
         place = door.fair_use.socket(caller)
         place.__enter__()
         self._place, self.context.caller = place, caller
@@ -205,7 +206,7 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         log_context.bind(request_id=request_id)
         with tracing.span("WebSocket operation", parent=self._traceparent(), **{"text2image.request.id": request_id}):
             try:
-                await self._view.door.fair_use.admit_request(self.context.caller)
+                await self._view.door.count_request(self.context.caller)
                 results = await self.schema.stream(
                     operation.query,
                     variable_values=operation.variables,

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from graphql_api.http.addresses import OpenByAddress, place_of
-from graphql_api.http.errors import error_response
+from graphql_api.http.errors import error_response, hold_back
 
 MAX_BODY_BYTES = 128 * 1024
 DISCARDED_BYTES = 1024 * 1024
@@ -172,7 +172,7 @@ class BodyGuard:
             return self._app(scope, receive, send)
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdigit() or int(announced) > MAX_BODY_BYTES:
-            return _too_large()(scope, receive, send)
+            return _refuse_large(scope, receive, send)
         return self._watch(scope, receive, send)
 
     async def _watch(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -184,7 +184,7 @@ class BodyGuard:
             return
         except _BodyTooLarge:
             await body.discard(DISCARDED_BYTES)
-            await _too_large()(scope, receive, send)
+            await _refuse_large(scope, receive, send)
         except _BodyTooSlow:
             message = f"The body took longer than {BODY_SECONDS} seconds."
             await error_response(408, message, headers={"Connection": "close"})(scope, receive, send)
@@ -233,6 +233,7 @@ class _BodyTooSlow(Exception):
     pass
 
 
-def _too_large() -> Response:
+async def _refuse_large(scope: Scope, receive: Receive, send: Send) -> None:
+    await hold_back()
     message = f"The body is larger than {MAX_BODY_BYTES} bytes."
-    return error_response(413, message, headers={"Connection": "close"})
+    await error_response(413, message, headers={"Connection": "close"})(scope, receive, send)

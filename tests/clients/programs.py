@@ -106,18 +106,23 @@ async def check_over_a_restart(server: ServerProcess, command: Command, environm
     assert fractions == sorted(fractions)
 
 
+def sign_in(token_file: Path, key: Mapping[str, Any]) -> None:
+    """Write the token of a key to where the programs of the guides read it, each time that they need one."""
+    token_file.write_text(key["token"])
+
+
 async def check_over_a_renewal(server: ServerProcess, command: Command, token_file: Path) -> None:
     """Let a program follow a job with a token that expires meanwhile and is renewed in its file, and look whether it
     has missed anything. The server wants keys."""
     old = create_key(server, "--expires", "5s")
     renewed = create_key(server, "--caller", old["caller"])
     environment = {"TEXT2IMAGE_TOKEN_FILE": str(token_file)}
-    token_file.write_text(old["token"])
+    sign_in(token_file, old)
     given = json.dumps({"prompt": "a lighthouse", "steps": LONG})
     async with program(*command, "generate", given, **environment) as following:
         first = await next_event(following)
         assert first is not None
-        token_file.write_text(renewed["token"])
+        sign_in(token_file, renewed)
         told = [first, *await events_to_the_end(following)]
     assert [status for _, status in moves(told)][-2:] == ["RUNNING", "SUCCEEDED"]
     assert told[-1]["job"]["images"]

@@ -21,6 +21,7 @@ from tests.clients.programs import (
     next_event,
     program,
     restart,
+    sign_in,
 )
 from tests.clients.server_process import ServerProcess, StartServer
 
@@ -113,9 +114,9 @@ async def test_page_goes_on_with_a_renewed_token(start_server: StartServer, tmp_
     server = start_server(endpoint="sketch:?step_seconds=0.3", auth="keys")
     old = create_key(server, "--expires", "5s")
     token_file = tmp_path / "token"
-    token_file.write_text(old["token"])
+    sign_in(token_file, old)
     async with program(*javascript("page.mjs"), page, server.origin, TEXT2IMAGE_TOKEN_FILE=str(token_file)) as opened:
         before = await shown_until(opened, "fraction")
-        token_file.write_text(create_key(server, "--caller", old["caller"])["token"])
+        sign_in(token_file, create_key(server, "--caller", old["caller"]))
         after = await shown_until(opened, "image")
     assert not any(each["alerts"] for each in [*before, *after])
