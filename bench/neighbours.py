@@ -17,7 +17,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from tempfile import NamedTemporaryFile
 
 from gql import Client, GraphQLRequest, gql
 from gql.client import AsyncClientSession
@@ -49,6 +50,15 @@ LIMITS = {
     "TEXT2IMAGE_MAX_SOCKETS_PER_ADDRESS": "200",
 }
 """What anybody may use who has a key."""
+MODEL = """
+[[model]]
+name = "sketch"
+endpoint = "sketch:"
+concurrency = 4
+limits = { max_count = 1, max_dimension = 128, max_prompt_length = 500, max_steps = 8, size_multiple = 8 }
+defaults = { width = 64, height = 64, steps = 8, guidance_scale = 7.5 }
+"""
+"""All share two processors here: what one image may cost is bounded as it would be by a model's limits."""
 HONEST_LIMITS = ("--requests-per-minute", "2000", "--jobs-per-minute", "2000", "--jobs-in-flight", "200")
 """What the honest caller has been given, who uses more."""
 SERVER = Contender(
@@ -129,7 +139,10 @@ def main() -> None:
     asked = parser.parse_args()
     attacks: Counter[str] = Counter()
     figures: list[Figures] = []
-    with running(SERVER) as server:
+    with NamedTemporaryFile("w", suffix=".toml") as models, ExitStack() as stack:
+        models.write(MODEL)
+        models.flush()
+        server = stack.enter_context(running(SERVER.with_environment(TEXT2IMAGE_MODELS=models.name)))
         honest_token, hostile_token = new_key(server, *HONEST_LIMITS), new_key(server)
         run(_observe(server, honest_token, seconds=5, rate=asked.rate))
         for _ in range(asked.rounds):
