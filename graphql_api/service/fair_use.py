@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache, partial
 
 from graphql_api.domain.caller import UNLIMITED, Caller, CallerLimits
 from graphql_api.domain.errors import BudgetExceeded, RateLimited
@@ -28,6 +28,8 @@ FRESH_SECONDS = 1.0
 """How long a figure of the job store is good for, as long as there is room."""
 RETRY_SECONDS = 5.0
 """When to try again where that depends on when something ends."""
+MAX_MERGED = 1_000
+"""How many different sets of limits are remembered with the server's own put in."""
 COUNTED_JOBS = 10_000
 """How far the jobs in flight are counted for a caller who may have any number of them."""
 
@@ -74,6 +76,7 @@ class FairUse:
         self._limiter = limiter
         self._store = store
         self._defaults = defaults
+        self._merged: dict[CallerLimits, CallerLimits] = {}
         self._clock = clock
         self._in_flight = _Tallies(monotonic)
         self._charged = _Tallies(monotonic)
@@ -87,7 +90,12 @@ class FairUse:
 
     def limits_of(self, caller: Caller) -> CallerLimits:
         """What a caller may use: their own limits, and the server's where they have none."""
-        return caller.limits.or_else(self._defaults)
+        known = self._merged.get(caller.limits)
+        if known is None:
+            if len(self._merged) >= MAX_MERGED:
+                self._merged.clear()
+            known = self._merged[caller.limits] = caller.limits.or_else(self._defaults)
+        return known
 
     async def admit_request(self, caller: Caller) -> None:
         """Count a request. Raises RateLimited."""
@@ -95,10 +103,9 @@ class FairUse:
         if limit is None:
             limit = self._defaults.requests_per_minute
         if limit is not None:
-            await self._take(_requests(limit), caller, 1, "You send more requests a minute than you may.")
+            await self.take(_requests(limit), caller, 1, "You send more requests a minute than you may.")
 
-    @asynccontextmanager
-    async def admitting(self, caller: Caller, *, pixels: int, reserved: int | None) -> AsyncIterator[None]:
+    def admitting(self, caller: Caller, *, pixels: int, reserved: int | None) -> Admission:
         """Count a job that is added to the store while the context is open. Raises RateLimited or BudgetExceeded,
         before that.
 
@@ -106,20 +113,7 @@ class FairUse:
         where nobody knows, None where its model has no price, so that it needs no budget. Jobs that are refused count
         towards the jobs a minute, but not towards anything else.
         """
-        limits = self.limits_of(caller)
-        async with AsyncExitStack() as places:
-            if limits.jobs_per_minute is not None:
-                message = "You submit more jobs a minute than you may."
-                await self._take(_jobs(limits.jobs_per_minute), caller, 1, message)
-            if limits.jobs_in_flight is not None:
-                await places.enter_async_context(self._place_in_flight(caller.id, limits.jobs_in_flight))
-            if limits.dollars_per_month is not None and reserved is not None:
-                budget = int(limits.dollars_per_month * MICRO_DOLLARS)
-                await places.enter_async_context(self._place_in_budget(caller.account, budget, reserved))
-            if limits.pixels_per_day is not None:
-                message = "You ask for more pixels a day than you may."
-                await self._take(_pixels(limits.pixels_per_day), caller, pixels, message)
-            yield
+        return Admission(self, caller, pixels, reserved)
 
     @contextmanager
     def socket(self, caller: Caller) -> Iterator[None]:
@@ -153,10 +147,32 @@ class FairUse:
             dollars,
         ]
 
-    async def _take(self, window: Window, caller: Caller, amount: int, message: str) -> None:
+    async def take(self, window: Window, caller: Caller, amount: int, message: str) -> None:
+        """Take units of a window. Raises RateLimited."""
         wait_seconds = await self._limiter.take(window, caller.id, amount)
         if wait_seconds is not None:
             raise RateLimited(retry_after_seconds=wait_seconds, message=message)
+
+    async def place_in_flight(self, caller_id: CallerId, limit: int) -> Place:
+        """Room for one more job in flight. Raises RateLimited."""
+        count = partial(self._store.count_active, caller_id, limit)
+        place = await self._in_flight.place(caller_id, count, amount=1, limit=limit)
+        if place is None:
+            raise RateLimited(
+                retry_after_seconds=RETRY_SECONDS,
+                message="You have as many jobs in flight as you may; wait until one ends.",
+            )
+        return place
+
+    async def place_in_budget(self, account: str, budget: int, reserved: int) -> Place:
+        """Room for what a job may cost. Raises BudgetExceeded."""
+        now = self._clock()
+        month = _month(now)
+        read = partial(self._store.charged, account, month)
+        place = await self._charged.place(f"{month} {account}", read, amount=reserved, limit=budget)
+        if place is None:
+            raise BudgetExceeded(retry_after_seconds=(_next_month(now) - now).total_seconds())
+        return place
 
     async def _use(
         self, kind: LimitKind, limit: int | None, window_of: Callable[[int], Window], caller: Caller
@@ -176,26 +192,46 @@ class FairUse:
             resets_at=_next_month(now) if charged else None,
         )
 
-    @asynccontextmanager
-    async def _place_in_flight(self, caller_id: CallerId, limit: int) -> AsyncIterator[None]:
-        count = partial(self._store.count_active, caller_id, limit)
-        async with self._in_flight.place(caller_id, count, amount=1, limit=limit) as has_room:
-            if not has_room:
-                raise RateLimited(
-                    retry_after_seconds=RETRY_SECONDS,
-                    message="You have as many jobs in flight as you may; wait until one ends.",
-                )
-            yield
 
-    @asynccontextmanager
-    async def _place_in_budget(self, account: str, budget: int, reserved: int) -> AsyncIterator[None]:
-        now = self._clock()
-        month = _month(now)
-        read = partial(self._store.charged, account, month)
-        async with self._charged.place(f"{month} {account}", read, amount=reserved, limit=budget) as has_room:
-            if not has_room:
-                raise BudgetExceeded(retry_after_seconds=(_next_month(now) - now).total_seconds())
-            yield
+class Admission:
+    """The context of `FairUse.admitting`. A class, since it is entered for each job."""
+
+    __slots__ = ("_caller", "_fair_use", "_pixels", "_places", "_reserved")
+
+    def __init__(self, fair_use: FairUse, caller: Caller, pixels: int, reserved: int | None) -> None:
+        self._fair_use = fair_use
+        self._caller = caller
+        self._pixels = pixels
+        self._reserved = reserved
+        self._places: list[Place] = []
+
+    async def __aenter__(self) -> None:
+        try:
+            await self._enter(self._fair_use.limits_of(self._caller))
+        except BaseException:
+            self._leave()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._leave()
+
+    async def _enter(self, limits: CallerLimits) -> None:
+        fair_use, caller = self._fair_use, self._caller
+        if limits.jobs_per_minute is not None:
+            message = "You submit more jobs a minute than you may."
+            await fair_use.take(_jobs(limits.jobs_per_minute), caller, 1, message)
+        if limits.jobs_in_flight is not None:
+            self._places.append(await fair_use.place_in_flight(caller.id, limits.jobs_in_flight))
+        if limits.dollars_per_month is not None and self._reserved is not None:
+            budget = int(limits.dollars_per_month * MICRO_DOLLARS)
+            self._places.append(await fair_use.place_in_budget(caller.account, budget, self._reserved))
+        if limits.pixels_per_day is not None:
+            message = "You ask for more pixels a day than you may."
+            await fair_use.take(_pixels(limits.pixels_per_day), caller, self._pixels, message)
+
+    def _leave(self) -> None:
+        for place in self._places:
+            place.leave()
 
 
 class _Open:
@@ -248,6 +284,21 @@ class _Tally:
         return self.known < limit and self.known + amount <= limit
 
 
+class Place:
+    """Room that was found for an amount, and is held until it is left."""
+
+    __slots__ = ("_amount", "_tally")
+
+    def __init__(self, tally: _Tally, amount: int) -> None:
+        self._tally = tally
+        self._amount = amount
+
+    def leave(self) -> None:
+        """What was to be added is in the store, or never will be."""
+        self._tally.adding -= self._amount
+        self._tally.waiting -= 1
+
+
 class _Tallies:
     """Figures of the store by key, read anew when they are old or when there is no room."""
 
@@ -259,25 +310,20 @@ class _Tallies:
     def __len__(self) -> int:
         return len(self._tallies)
 
-    @asynccontextmanager
-    async def place(
-        self, key: str, read: Callable[[], Awaitable[int]], *, amount: int, limit: int
-    ) -> AsyncIterator[bool]:
-        """Whether there is room for an amount, which is added while the context is open."""
+    async def place(self, key: str, read: Callable[[], Awaitable[int]], *, amount: int, limit: int) -> Place | None:
+        """Room for an amount, which is added until the place is left. None when there is none."""
         self._sweep()
-        tally = self._tallies.setdefault(key, _Tally())
+        tally = self._tallies.get(key)
+        if tally is None:
+            tally = self._tallies[key] = _Tally()
         tally.waiting += 1
         try:
             if not await self._has_room(tally, read, amount, limit):
-                yield False
-                return
+                return None
             tally.known += amount
             tally.adding += amount
-            tally.added += amount
-            try:
-                yield True
-            finally:
-                tally.adding -= amount
+            tally.waiting += 1
+            return Place(tally, amount)
         finally:
             tally.waiting -= 1
 
@@ -305,14 +351,17 @@ class _Tallies:
             self._tallies = kept
 
 
+@lru_cache(maxsize=1_000)
 def _requests(limit: int) -> Window:
     return Window(name="requests", limit=limit, seconds=MINUTE_SECONDS)
 
 
+@lru_cache(maxsize=1_000)
 def _jobs(limit: int) -> Window:
     return Window(name="jobs", limit=limit, seconds=MINUTE_SECONDS)
 
 
+@lru_cache(maxsize=1_000)
 def _pixels(limit: int) -> Window:
     return Window(name="pixels", limit=limit, seconds=DAY_SECONDS)
 

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from limits import RateLimitItemPerSecond
@@ -287,10 +288,12 @@ def _errors() -> tuple[type[Exception], ...]:
     return RedisError, RedisClusterException, OSError, TimeoutError
 
 
+@lru_cache(maxsize=1_000)
 def _item(window: Window) -> RateLimitItemPerSecond:
     return RateLimitItemPerSecond(window.limit, window.seconds, namespace=window.name)
 
 
+@lru_cache(maxsize=10_000)
 def _safe(key: str) -> str:
     """The key, or a hash of it where it is long or holds what could mean something to a server."""
     return key if _PLAIN_KEY.fullmatch(key) else "#" + hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
