@@ -25,7 +25,9 @@ from websockets.typing import Subprotocol
 PROTOCOL = Subprotocol("graphql-transport-ws")
 NICENESS = 10
 LARGE = "{dimensions: {width: 128, height: 128}}"
-MUTATION = f'mutation {{ generateImage(input: {{prompt: "x", size: {LARGE}}}) {{ job {{ id }} errors {{ __typename }} }} }}'
+MUTATION = (
+    f'mutation {{ generateImage(input: {{prompt: "x", size: {LARGE}}}) {{ job {{ id }} errors {{ __typename }} }} }}'
+)
 FRAGMENTS = "".join(f"fragment F{n} on GenerationJob {{ id ...F{n + 1} ...F{n + 1} }} " for n in range(60))
 DOCUMENTS: Mapping[str, str] = {
     "aliases": "{" + " ".join(f"a{n}: __typename" for n in range(10_000)) + "}",

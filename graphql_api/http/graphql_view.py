@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, closing
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -20,9 +21,11 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData, process_result
+from strawberry.http.streaming import HTTPStreamTransport, SSETransport
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
+from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from graphql_api import metrics
@@ -64,9 +67,26 @@ NOBODY = Caller(id=CallerId(""), name="", account="", role=CallerRole.READER)
 """Who asks on a socket that has not said hello: no operation is run for them."""
 
 
+class _EventStream(SSETransport):
+    """Events whose lines end with a bare line feed, which is all that urql takes for an end of a line."""
+
+    def encode_event(self, event: str, data: str | None = None) -> str:
+        """See SSETransport."""
+        return super().encode_event(event, data).replace("\r\n", "\n")
+
+    def encode_comment(self, comment: str) -> str:
+        """See SSETransport."""
+        return super().encode_comment(comment).replace("\r\n", "\n")
+
+
 class GraphQLView(GraphQL[Context, None]):
     """The endpoint /graphql."""
 
+    schema: JobSchema
+    stream_transport_classes_by_protocol: Mapping[str, type[HTTPStreamTransport]] = {
+        **GraphQL.stream_transport_classes_by_protocol,
+        GRAPHQL_SSE_PROTOCOL: _EventStream,
+    }
     request_adapter_class = _RequestAdapter
     graphql_transport_ws_handler_class = TransportSocketHandler
     websocket_adapter_class = TransportSocket
@@ -165,7 +185,7 @@ class GraphQLView(GraphQL[Context, None]):
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         """The result as JSON. What failed before execution has no `data`."""
         response_data = process_result(result)
-        if result.data is None and result.errors and all(error.path is None for error in result.errors):
+        if isinstance(result, PreExecutionError):
             response_data.pop("data", None)
         return response_data
 
@@ -227,7 +247,16 @@ class GraphQLView(GraphQL[Context, None]):
         data = await super().parse_http_body(request)
         if isinstance(data, GraphQLRequestData) and not isinstance(data.operation_name, str | None):
             raise HTTPException(400, "`operationName` must be a string or null.")
+        if isinstance(data, GraphQLRequestData) and data.protocol == "sse" and self._wants_json(request, data):
+            return replace(data, protocol="http")
         return data
+
+    def _wants_json(self, request: AsyncHTTPRequestAdapter, data: GraphQLRequestData) -> bool:
+        """Whether a client takes JSON as well as events, and asks for one result: urql sends the same `Accept` with
+        every operation."""
+        accept = str(request.headers.get("accept", "")).lower()
+        takes_json = GRAPHQL_JSON in accept or JSON in accept
+        return takes_json and not self.schema.is_subscription(data.query, data.operation_name, data.extensions)
 
     def parse_json(self, data: str | bytes) -> Any:
         """Parse the body or a query parameter, which must be an object."""
@@ -254,7 +283,7 @@ def _with_document_id(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _retry_hint() -> str:
     """How long a client should wait before it connects again; each another time, so that not all come at once."""
-    return f"retry: {random.randint(*RETRY_MILLISECONDS)}\r\n\r\n"
+    return f"retry: {random.randint(*RETRY_MILLISECONDS)}\n\n"
 
 
 def _restarting() -> Response:

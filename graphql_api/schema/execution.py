@@ -72,6 +72,17 @@ class JobSchema(strawberry.Schema):
     def _read_document(self, query: str) -> Document:
         return self._documents.read(query)
 
+    def is_subscription(self, query: str | None, operation_name: str | None, extensions: dict[str, Any] | None) -> bool:
+        """Whether a request asks for a subscription that may be looked at; what is refused is none."""
+        try:
+            request = DocumentRequest.of(query, extensions)
+            if request.query is None and request.document_id is None:
+                return False
+            operation = self._documents.find(request).operation(operation_name)
+        except (GraphQLError, ValueError):
+            return False
+        return operation.operation.value == OperationType.SUBSCRIPTION.value
+
     async def execute(
         self,
         query: str | None,

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.clients.graphql_http import GENERATE, JSON, SMALL, Api, new_key
 from tests.clients.graphql_socket import open_socket
-from tests.clients.keys import bearer, create_key, run_keys
+from tests.clients.keys import bearer, create_key, describe_new_key, run_keys
 from tests.clients.server_process import ServerProcess, clean_environment
 from tests.clients.waiting import PATIENCE_SECONDS, eventually
 
@@ -213,8 +213,7 @@ async def test_reader_may_look_but_not_change_anything(keys_server: ServerProces
 
 
 async def test_revoked_key_closes_its_sockets_with_4401(keys_server: ServerProcess) -> None:
-    made = run_keys(keys_server, "create", "short lived", "--json")
-    key = json.loads(made.stdout)
+    key = describe_new_key(keys_server)
     async with open_socket(keys_server.socket_url, headers=bearer(key["token"])) as socket:
         await socket.subscribe(FOLLOW)
         assert run_keys(keys_server, "revoke", key["id"]).returncode == 0
@@ -228,7 +227,7 @@ async def test_revoked_key_closes_its_sockets_with_4401(keys_server: ServerProce
 
 
 async def test_revoked_key_ends_its_event_streams_without_complete(keys_server: ServerProcess) -> None:
-    key = json.loads(run_keys(keys_server, "create", "short lived", "--json").stdout)
+    key = describe_new_key(keys_server)
     async with (
         Api(keys_server.origin) as client,
         client.http.stream(
@@ -258,7 +257,7 @@ async def test_key_that_expires_closes_its_socket_so_that_a_client_renews(keys_s
 
 
 async def test_rotated_key_and_its_successor_are_the_same_caller(keys_server: ServerProcess) -> None:
-    key = json.loads(run_keys(keys_server, "create", "rotating", "--json").stdout)
+    key = describe_new_key(keys_server)
     async with Api(keys_server.origin) as client:
         client.http.headers.update(bearer(key["token"]))
         job = await client.generate()
@@ -271,7 +270,7 @@ async def test_rotated_key_and_its_successor_are_the_same_caller(keys_server: Se
 async def test_socket_survives_other_callers_revocations(keys_server: ServerProcess, token: str) -> None:
     async with open_socket(keys_server.socket_url, headers=bearer(token)) as socket:
         await socket.subscribe(FOLLOW)
-        key = json.loads(run_keys(keys_server, "create", "somebody else", "--json").stdout)
+        key = describe_new_key(keys_server)
         async with open_socket(keys_server.socket_url, headers=bearer(key["token"])) as other:
             run_keys(keys_server, "revoke", key["id"])
             with pytest.raises(ConnectionClosed):

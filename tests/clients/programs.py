@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.clients.graphql_http import Api
-from tests.clients.keys import create_key
+from tests.clients.keys import describe_new_key
 from tests.clients.node import node_environment
 from tests.clients.server_process import ServerProcess
 from tests.clients.waiting import PATIENCE_SECONDS
@@ -114,8 +114,8 @@ def sign_in(token_file: Path, key: Mapping[str, Any]) -> None:
 async def check_over_a_renewal(server: ServerProcess, command: Command, token_file: Path) -> None:
     """Let a program follow a job with a token that expires meanwhile and is renewed in its file, and look whether it
     has missed anything. The server wants keys."""
-    old = create_key(server, "--expires", "5s")
-    renewed = create_key(server, "--caller", old["caller"])
+    old = describe_new_key(server, "--expires", "5s")
+    renewed = describe_new_key(server, "--caller", old["caller"])
     environment = {"TEXT2IMAGE_TOKEN_FILE": str(token_file)}
     sign_in(token_file, old)
     given = json.dumps({"prompt": "a lighthouse", "steps": LONG})

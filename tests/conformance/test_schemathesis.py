@@ -8,10 +8,23 @@ import httpx
 import pytest
 import schemathesis
 from graphql import GraphQLSchema, build_client_schema, get_introspection_query, parse, validate
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, settings, strategies
 from schemathesis.core.result import Ok
+from schemathesis.graphql import nodes
 
 from tests.clients.server_process import ServerProcess, StartServer
+
+# Whatever is sent to them stays on this machine.
+URLS = (
+    "https://127.0.0.1:9/hook",
+    "https://[::1]:9/",
+    "http://localhost:9/?a=b",
+    "ftp://127.0.0.1/",
+    "/hook",
+    "no URL",
+    "",
+)
+schemathesis.graphql.scalar("URL", strategies.sampled_from(URLS).map(nodes.String))
 
 EXAMPLES = 100
 """Of each field of Query and Mutation."""

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.clients.keys import create_key
+from tests.clients.keys import describe_new_key
 from tests.clients.node import javascript
 from tests.clients.programs import (
     TENTH_OF_A_SECOND,
@@ -112,11 +112,11 @@ async def test_click_leads_to_an_image_on_the_page_though_the_server_was_restart
 @pytest.mark.parametrize("page", PAGES)
 async def test_page_goes_on_with_a_renewed_token(start_server: StartServer, tmp_path: Path, page: str) -> None:
     server = start_server(endpoint="sketch:?step_seconds=0.3", auth="keys")
-    old = create_key(server, "--expires", "5s")
+    old = describe_new_key(server, "--expires", "5s")
     token_file = tmp_path / "token"
     sign_in(token_file, old)
     async with program(*javascript("page.mjs"), page, server.origin, TEXT2IMAGE_TOKEN_FILE=str(token_file)) as opened:
         before = await shown_until(opened, "fraction")
-        sign_in(token_file, create_key(server, "--caller", old["caller"]))
+        sign_in(token_file, describe_new_key(server, "--caller", old["caller"]))
         after = await shown_until(opened, "image")
     assert not any(each["alerts"] for each in [*before, *after])
