@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import html
 import resource
 import secrets
 from pathlib import Path
@@ -396,3 +397,36 @@ def assert_failed_without_details(server: ServerProcess, job: dict[str, Any]) ->
     assert job["progress"]["fraction"] < 1
     for word in (str(server.data_dir), "images/", "Errno", "Error", "File"):
         assert word not in job["failure"]["message"]
+
+
+# --- prompts that mean something to somebody else ---
+
+
+STRANGE_PROMPTS = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "{{7*7}} ${7*7} <%= 7*7 %>",
+    "'; DROP TABLE jobs; --",
+    "line\nbreak\r\nX-Injected: 1",
+    "bell \x07 escape \x1b[31m red \x1b[0m",
+    "\u202eright to left\u202c \u200bzero width",
+    "percent %n %s %d {0}",
+    "emoji \U0001f5fc and \u0e01\u0e33",
+]
+
+
+@pytest.mark.parametrize("prompt", STRANGE_PROMPTS, ids=ascii)
+async def test_strange_prompts_are_kept_as_they_are_and_not_logged(
+    api: Api, shared_server: ServerProcess, prompt: str
+) -> None:
+    job = await api.finished((await api.generate(prompt=prompt))["id"])
+    assert job["status"] == "SUCCEEDED"
+    assert job["parameters"]["prompt"] == prompt
+    assert await api.total(search=prompt) == 1
+    page = await api.http.get("/text2image", params={"prompt": prompt, "steps": 1, "width": 64, "height": 64})
+    assert page.status_code == 200
+    assert "x-injected" not in page.headers
+    assert html.escape(prompt.strip()) in page.text.replace("\r\n", "\n") or "\r" in prompt
+    assert "<script" not in page.text and "<img src=x" not in page.text
+    assert prompt not in shared_server.log and "alert(1)" not in shared_server.log
+    await api.delete(job["id"])

