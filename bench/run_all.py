@@ -29,6 +29,10 @@ QUESTIONS = {
     "fleet_latency": "How long does an event take from a worker's commit to a subscriber of another process?",
     "claims": "How many jobs a second do workers claim, and does a long queue slow them down?",
     "job_lists": "How long does a page of a list take in a table of a million jobs?",
+    "admission": "What does it cost to know who asks, and how much?",
+    "hostile_queries": "What CPU does a hostile document cost?",
+    "foreign_ids": "Does time tell a foreign ID from an unknown one?",
+    "neighbours": "What does an honest caller notice of a hostile one?",
     "idle_watchers": "What does a watcher cost while nothing happens, with PostgreSQL and Valkey?",
 }
 

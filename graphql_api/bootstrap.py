@@ -12,6 +12,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graphql_api.adapters.aws import Aws, AwsOptions, open_aws
 from graphql_api.adapters.completion_queue import open_completion_queue
@@ -51,6 +52,9 @@ from graphql_api.service.webhooks import Mailing, Webhooks
 from graphql_api.service.worker import Worker
 from graphql_api.settings import DEFAULT_ENDPOINT, Settings
 from graphql_api.telemetry import traces, watch_event_loop
+
+if TYPE_CHECKING:
+    from graphql_api.adapters.authenticator.jwt import JwtOptions
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +139,9 @@ async def open_services(
             retention_seconds=settings.retention or None,
             fair_use=fair_use,
         )
-        known = authenticator or await _open_authenticator(stack, settings)
+        known = authenticator
+        if known is None:
+            known = await stack.enter_async_context(open_authenticator(settings))
         sessions = Sessions(known)
         services = Services(
             settings=settings,
@@ -146,7 +152,7 @@ async def open_services(
             models=models,
             jobs=jobs,
             watching=WatchService(jobs=jobs, store=store, broker=broker),
-            schema=schema.with_rules(_document_rules(settings)),
+            schema=schema.with_rules(document_rules(settings)),
             authenticator=known,
             asks_who=not isinstance(known, OneCaller),
             fair_use=fair_use,
@@ -183,25 +189,34 @@ async def open_services(
         yield services
 
 
-async def _open_authenticator(stack: AsyncExitStack, settings: Settings) -> Authenticator:
+@asynccontextmanager
+async def open_authenticator(settings: Settings) -> AsyncIterator[Authenticator]:
+    """What tells who asks. Raises ValueError, ServiceUnavailable."""
     match settings.auth:
         case "keys":
-            store = await stack.enter_async_context(open_key_store(key_store_url(settings.database_url)))
-            return KeyAuthenticator(store)
+            async with open_key_store(key_store_url(settings.database_url)) as store:
+                yield KeyAuthenticator(store)
         case "jwt":
-            from graphql_api.adapters.authenticator.jwt import JwtOptions, open_jwt_authenticator
+            from graphql_api.adapters.authenticator.jwt import open_jwt_authenticator
 
-            options = JwtOptions(
-                issuer=settings.jwt_issuer,
-                audience=settings.jwt_audience,
-                audience_claim=settings.jwt_audience_claim,
-                jwks_url=settings.jwt_jwks_url,
-                caller_claim=settings.jwt_caller_claim,
-                limits_claim=settings.jwt_limits_claim,
-            )
-            return await stack.enter_async_context(open_jwt_authenticator(options))
+            async with open_jwt_authenticator(jwt_options(settings)) as authenticator:
+                yield authenticator
         case "none":
-            return OneCaller()
+            yield OneCaller()
+
+
+def jwt_options(settings: Settings) -> JwtOptions:
+    """Which tokens count. Raises ValueError."""
+    from graphql_api.adapters.authenticator.jwt import JwtOptions
+
+    return JwtOptions(
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        audience_claim=settings.jwt_audience_claim,
+        jwks_url=settings.jwt_jwks_url,
+        caller_claim=settings.jwt_caller_claim,
+        limits_claim=settings.jwt_limits_claim,
+    )
 
 
 def _default_limits(settings: Settings) -> CallerLimits:
@@ -227,7 +242,8 @@ async def _open_mailing(stack: AsyncExitStack, settings: Settings, store: JobSto
     return Mailing(store=store, sender=sender, secrets=secrets_of_callers)
 
 
-def _document_rules(settings: Settings) -> DocumentRules:
+def document_rules(settings: Settings) -> DocumentRules:
+    """Which documents are run. Raises ValueError."""
     if settings.documents_only and not settings.documents:
         raise ValueError("TEXT2IMAGE_DOCUMENTS_ONLY needs TEXT2IMAGE_DOCUMENTS to name the documents.")
     return DocumentRules(

@@ -22,14 +22,19 @@ from graphql_api.adapters.aws import Aws, AwsOptions, error_code, open_aws
 from graphql_api.adapters.completion_queue import open_completion_queue
 from graphql_api.adapters.event_broker import open_event_broker
 from graphql_api.adapters.job_store import open_job_store
+from graphql_api.adapters.key_store import key_store_url, open_key_store
 from graphql_api.adapters.model_endpoint import AWS_SCHEMES, open_model_endpoint
-from graphql_api.bootstrap import declared_models, open_images
-from graphql_api.domain.errors import GenerationFailed, Text2ImageError
+from graphql_api.adapters.webhook_sender import open_webhook_sender
+from graphql_api.bootstrap import declared_models, document_rules, jwt_options, open_images
+from graphql_api.domain.errors import GenerationFailed, ServiceUnavailable, Text2ImageError
 from graphql_api.domain.generation import GenerationRequest, ModelAvailability, complete
 from graphql_api.domain.ids import new_job_id
 from graphql_api.model_file import DeclaredModel
 from graphql_api.ports import Answer, DeferredEndpoint, Invocation, ModelEndpoint
+from graphql_api.schema import schema
 from graphql_api.service.bench import Backoff
+from graphql_api.service.clock import utc_now
+from graphql_api.service.webhook_signing import WebhookSecrets
 from graphql_api.settings import Settings
 
 CHECK_SECONDS = 60.0
@@ -84,6 +89,14 @@ def _checks(settings: Settings, aws: Aws, *, invokes: bool) -> list[tuple[str, C
         ("job store", lambda: _job_store(settings)),
         ("event broker", lambda: _event_broker(settings)),
     ]
+    if settings.auth == "keys":
+        checks.append(("API keys", lambda: _api_keys(settings)))
+    if settings.auth == "jwt":
+        checks.append(("identity provider", lambda: _identity_provider(settings)))
+    if settings.documents or settings.documents_only:
+        checks.append(("trusted documents", lambda: _trusted_documents(settings)))
+    if settings.webhook_secret.get_secret_value():
+        checks.append(("webhooks", lambda: _webhooks(settings)))
     if uses_aws(settings):
         checks.append(("AWS credentials", lambda: _credentials(aws)))
     try:
@@ -146,6 +159,42 @@ async def _job_store(settings: Settings) -> str:
             return _without_password(settings.database_url)
     except StoreInUse:
         return f"{settings.database_url}, in use by a server that runs"
+
+
+async def _api_keys(settings: Settings) -> str:
+    async with open_key_store(key_store_url(settings.database_url)) as store:
+        now = utc_now()
+        keys = [key for key in await store.all() if key.revoked_at is None]
+        count = sum(key.expires_at is None or key.expires_at > now for key in keys)
+    if not count:
+        raise Trouble("there is no key that counts", "Make one: text2image keys create NAME.", state=State.WARNING)
+    return f"{count} keys count"
+
+
+async def _identity_provider(settings: Settings) -> str:
+    from graphql_api.adapters.authenticator.jwt import open_jwt_authenticator
+
+    try:
+        async with open_jwt_authenticator(jwt_options(settings)) as authenticator:
+            return f"{settings.jwt_issuer} has {await authenticator.check()} keys"
+    except ServiceUnavailable as error:
+        raise Trouble(
+            f"the keys of {settings.jwt_issuer} cannot be fetched",
+            "Correct TEXT2IMAGE_JWT_ISSUER, or name where they are in TEXT2IMAGE_JWT_JWKS_URL; docs/callers.md.",
+        ) from error
+
+
+async def _trusted_documents(settings: Settings) -> str:
+    rules = document_rules(settings)
+    schema.with_rules(rules)
+    return f"{len(rules.trusted.texts) if rules.trusted else 0} documents{', and no others' * rules.only_trusted}"
+
+
+async def _webhooks(settings: Settings) -> str:
+    WebhookSecrets(settings.webhook_secret.get_secret_value())
+    async with open_webhook_sender(settings.webhook_networks):
+        networks = ", ".join(settings.webhook_networks)
+    return f"to public addresses{' and ' * bool(networks)}{networks}"
 
 
 async def _event_broker(settings: Settings) -> str:

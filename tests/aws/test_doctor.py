@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.aws.conftest import BUCKET, Cloud
+from tests.clients.jwks_server import JwksServer, SigningKey
 from tests.clients.moto import CREDENTIALS
 from tests.clients.server_process import StartServer, clean_environment
 
@@ -58,6 +59,33 @@ def test_a_laptop_without_settings_is_well(tmp_path: Path) -> None:
     assert code == 0
     assert list(found) == ["job store", "event broker", "model sketch", "image store"]
     assert {row["state"] for row in found.values()} == {"ok"}
+
+
+def test_what_decides_who_comes_in_is_tried(tmp_path: Path) -> None:
+    issuer = JwksServer(SigningKey()).start()
+    secret = "x" * 32
+    documents = tmp_path / "documents.json"
+    documents.write_text('{"one": "{ __typename }"}')
+    try:
+        given = {"auth": "jwt", "jwt_issuer": issuer.issuer, "jwt_audience": "text2image"}
+        more = {"documents": str(documents), "documents_only": "true", "webhook_secret": secret}
+        found, code = findings(tmp_path, {}, **given, **more)
+        assert code == 0, found
+        assert found["identity provider"]["detail"] == f"{issuer.issuer} has 1 keys"
+        assert found["trusted documents"]["detail"] == "1 documents, and no others"
+        assert found["webhooks"]["state"] == "ok"
+    finally:
+        issuer.stop()
+    found, code = findings(tmp_path, {}, **given, webhook_secret="short")
+    assert code == 1
+    assert "TEXT2IMAGE_JWT_ISSUER" in found["identity provider"]["remedy"]
+    assert "TEXT2IMAGE_WEBHOOK_SECRET" in found["webhooks"]["detail"]
+
+
+def test_keys_that_are_missing_are_a_warning(tmp_path: Path) -> None:
+    found, code = findings(tmp_path, {}, auth="keys")
+    assert (code, found["API keys"]["state"]) == (0, "warning")
+    assert "text2image keys create" in found["API keys"]["remedy"]
 
 
 def test_everything_in_production_is_tried(cloud: Cloud, tmp_path: Path) -> None:

@@ -118,6 +118,11 @@ class IssuerKeys:
             await asyncio.wait([self._fetching])
 
     @property
+    def count(self) -> int:
+        """How many keys count."""
+        return len(self._keys) if self._is_any else 0
+
+    @property
     def _is_any(self) -> bool:
         return bool(self._keys) and self._monotonic() < self._end_at
 

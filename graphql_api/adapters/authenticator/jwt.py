@@ -17,7 +17,7 @@ import jwt
 
 from graphql_api.adapters.authenticator.jwks import FETCH_SECONDS, IssuerKey, IssuerKeys, is_safe_url, open_client
 from graphql_api.domain.caller import MAX_NAME_CHARS, UNLIMITED, Caller, CallerLimits, CallerRole
-from graphql_api.domain.errors import NotAuthenticated
+from graphql_api.domain.errors import NotAuthenticated, ServiceUnavailable
 from graphql_api.domain.ids import CallerId
 
 logger = logging.getLogger(__name__)
@@ -111,6 +111,13 @@ class JwtAuthenticator:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[digest] = seen
         return seen.caller
+
+    async def check(self) -> int:
+        """How many keys the issuer has. Raises ServiceUnavailable when they cannot be had."""
+        await self._keys.refresh()
+        if not self._keys.count:
+            raise ServiceUnavailable("The issuer's keys cannot be fetched.")
+        return self._keys.count
 
     async def _verify(self, token: str) -> _Remembered:
         try:
