@@ -112,7 +112,7 @@ async def _counting(database: str, filling: Filling) -> Figures:
     async with open_postgres_job_store(database, connections=2) as store:
         (last,) = await store.changes(filling.caller(-1), after=filling.jobs // filling.callers - 1, limit=1)
         assert isinstance(last, Job)
-        ahead = await _median_ms(lambda: store.jobs_ahead(last))
+        ahead = await _median_ms(lambda: store.jobs_ahead([last]))
         depths = await _median_ms(store.depths)
     connection = await asyncpg.connect(database)
     try:

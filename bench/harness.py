@@ -80,6 +80,8 @@ PRODUCT_SETTINGS = {
     "TEXT2IMAGE_DATA_DIR": "{data}",
     "TEXT2IMAGE_MAX_QUEUED": "10000000",
     "TEXT2IMAGE_LOG_LEVEL": "warning",
+    # All load comes from one address.
+    "TEXT2IMAGE_MAX_SOCKETS_PER_ADDRESS": "1000000",
 }
 PRODUCT = Contender(
     name="product",

@@ -128,6 +128,7 @@ async def open_services(
         limiter = await stack.enter_async_context(open_rate_limiter(settings.events))
         fair_use = FairUse(limiter, store, _default_limits(settings))
         mailing = await _open_mailing(stack, settings, store)
+        webhooks = Webhooks(mailing)
         estimates = Estimates(store, models)
         jobs = JobService(
             store=store,
@@ -138,6 +139,7 @@ async def open_services(
             max_queued=settings.max_queued,
             retention_seconds=settings.retention or None,
             fair_use=fair_use,
+            webhooks=webhooks,
         )
         known = authenticator
         if known is None:
@@ -157,7 +159,7 @@ async def open_services(
             asks_who=not isinstance(known, OneCaller),
             fair_use=fair_use,
             sessions=sessions,
-            webhooks=Webhooks(mailing),
+            webhooks=webhooks,
             failed=asyncio.Event(),
         )
         background = _Background(services.failed)
@@ -165,6 +167,10 @@ async def open_services(
         background.start(watch_event_loop(), "watch over the event loop")
         background.start(_every(CHECK_MISSED_SECONDS, services.watching.check_for_missed_notices), "missed notices")
         background.start(sessions.run(), "look after credentials")
+        if mailing is not None:
+            # Also without a worker: what is accepted here must be sent, whatever the workers were told.
+            postman = Postman(store, mailing.sender, mailing.secrets, _messages(settings, images))
+            background.start(postman.run(), "postman")
         if with_worker:
             bench = Bench(
                 worker_id=f"worker-{secrets.token_hex(8)}",
@@ -177,9 +183,6 @@ async def open_services(
             )
             janitor = Janitor(store, jobs, models, holder=bench.worker_id, options=_janitor_options(settings))
             background.start(janitor.run(), "janitor")
-            if mailing is not None:
-                postman = Postman(store, mailing.sender, mailing.secrets, WebhookMessages(images))
-                background.start(postman.run(), "postman")
             if settings.completions:
                 queue = await stack.enter_async_context(open_completion_queue(settings.completions, aws=aws))
                 background.start(Completions(queue, store, broker).run(), "taking of notices")
@@ -240,6 +243,15 @@ async def _open_mailing(stack: AsyncExitStack, settings: Settings, store: JobSto
     secrets_of_callers = WebhookSecrets(secret)
     sender = await stack.enter_async_context(open_webhook_sender(settings.webhook_networks))
     return Mailing(store=store, sender=sender, secrets=secrets_of_callers)
+
+
+def _messages(settings: Settings, images: ImageStore) -> WebhookMessages:
+    if isinstance(images, FolderImageStore) and not settings.public_url:
+        logger.warning(
+            "webhooks name images by paths such as /images/..., which receivers cannot open: set TEXT2IMAGE_PUBLIC_URL "
+            "to where this server is reached"
+        )
+    return WebhookMessages(images)
 
 
 def document_rules(settings: Settings) -> DocumentRules:

@@ -222,8 +222,9 @@ class JobQueue(Protocol):
         """Running jobs whose lease has run out."""
         ...
 
-    async def jobs_ahead(self, job: Job) -> int:
-        """How many queued jobs of the same model will be claimed before this queued one."""
+    async def jobs_ahead(self, jobs: Sequence[Job]) -> Mapping[JobId, int]:
+        """How many queued jobs of the same model will be claimed before each of these queued ones, which are of one
+        model. Those that are not queued any more may be left out."""
         ...
 
     async def orphans(self, model_names: Sequence[str], limit: int, *, created_before: datetime) -> Sequence[Job]:
@@ -287,12 +288,14 @@ class JobDeliveries(Protocol):
 
     async def claim_deliveries(self, limit: int, *, lease_seconds: float) -> Sequence[DueDelivery]:
         """Take up to `limit` pending deliveries that are due, those due longest first; nobody else gets them for
-        `lease_seconds`. Of one job only that with the lowest revision among those that are pending."""
+        `lease_seconds`. Of one job only that with the lowest revision among those that are pending. Those that this
+        version of the program cannot read are logged and left out, and do not hold up others."""
         ...
 
     async def save_delivery(self, delivery: Delivery, *, claim: int | None = None) -> bool:
         """Write what became of a delivery and end its claim. False when `claim` is given and holds no more, or the
-        delivery is gone; without it whoever holds a claim loses it."""
+        delivery is gone. Without it, whoever holds a claim loses it, and the attempts stay as they are stored: they may
+        have become more since the delivery was read."""
         ...
 
     async def deliveries(self, job_id: JobId) -> Sequence[Delivery]:
@@ -361,6 +364,12 @@ class WindowUse:
     resets_at: datetime
 
 
+MAX_LIMIT = 2**53
+"""The greatest limit of anything that is counted: what the numbers of JSON and of Valkey's scripts hold exactly."""
+MAX_BUDGET = 1e9
+"""The greatest budget, in US dollars: in millionths it is below MAX_LIMIT."""
+
+
 class RateLimiter(Protocol):
     """Counts what callers use in windows of time."""
 
@@ -368,6 +377,13 @@ class RateLimiter(Protocol):
         """Take units for a key. None when they were taken; else in how many seconds to try again, and nothing was.
 
         Does not raise: while the counters cannot be reached, each process counts by itself.
+        """
+        ...
+
+    async def give_back(self, window: Window, key: str, amount: int) -> None:
+        """Undo `take`, as far as the units still count; no key ever has less than nothing taken.
+
+        Does not raise: while the counters cannot be reached, units that were taken there stay taken.
         """
         ...
 
@@ -379,8 +395,16 @@ class RateLimiter(Protocol):
 class WebhookSender(Protocol):
     """Sends what webhooks are told, to public addresses only."""
 
-    async def check(self, url: str) -> str | None:
-        """Why nothing may be sent to a URL, as a sentence for the caller; None when it may be tried."""
+    def check_form(self, url: str) -> str | None:
+        """What is wrong with a URL as it is written, as a sentence for the caller; None when it may be checked."""
+        ...
+
+    async def check(self, url: str, *, lane: str) -> str | None:
+        """Why nothing may be sent to a URL, as a sentence for the caller; None when it may be tried.
+
+        This looks names up. `lane` says for whom: who has a slow name server waits for themselves. Raises
+        ServiceUnavailable when the name cannot be looked up for the moment, which says nothing of the URL.
+        """
         ...
 
     async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:

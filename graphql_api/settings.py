@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from graphql_api.ports import MAX_BUDGET, MAX_LIMIT
+
 DEFAULT_ENDPOINT = "sketch:"
 
 
@@ -94,21 +96,26 @@ class Settings(BaseSettings):
         description="Claim with the caller's role and limits, an object such as "
         '`{"role": "reader", "jobs_per_minute": 10}`.',
     )
-    requests_per_minute: int = Field(default=0, ge=0, description="Requests a minute of a caller. 0: any number.")
-    jobs_per_minute: int = Field(default=0, ge=0, description="Jobs a minute of a caller. 0: any number.")
-    jobs_in_flight: int = Field(
-        default=0, ge=0, description="Jobs of a caller that are queued or running. 0: any number."
+    requests_per_minute: int = Field(
+        default=0, ge=0, le=MAX_LIMIT, description="Requests a minute of a caller. 0: any number."
     )
-    pixels_per_day: int = Field(default=0, ge=0, description="Pixels of images a day of a caller. 0: any number.")
+    jobs_per_minute: int = Field(default=0, ge=0, le=MAX_LIMIT, description="Jobs a minute of a caller. 0: any number.")
+    jobs_in_flight: int = Field(
+        default=0, ge=0, le=MAX_LIMIT, description="Jobs of a caller that are queued or running. 0: any number."
+    )
+    pixels_per_day: int = Field(
+        default=0, ge=0, le=MAX_LIMIT, description="Pixels of images a day of a caller. 0: any number."
+    )
     sockets_per_caller: int = Field(
-        default=0, ge=0, description="Open WebSockets of a caller, in one process. 0: any number."
+        default=0, ge=0, le=MAX_LIMIT, description="Open WebSockets of a caller, in one process. 0: any number."
     )
     streams_per_caller: int = Field(
-        default=0, ge=0, description="Open subscriptions of a caller, in one process. 0: any number."
+        default=0, ge=0, le=MAX_LIMIT, description="Open subscriptions of a caller, in one process. 0: any number."
     )
     dollars_per_month: float = Field(
         default=0,
         ge=0,
+        le=MAX_BUDGET,
         description="US dollars that the jobs of an account may cost in a calendar month. 0: any number.",
     )
     max_sockets_per_address: int = Field(

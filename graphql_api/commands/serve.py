@@ -160,7 +160,7 @@ class _Server(Server):
         await super().startup(sockets=sockets)
         if self.started:
             calm_the_collector()
-            _print_urls(self._listener)
+            _print_urls(self._listener, explorer=self._settings.explorer)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listener in (*self.servers, *(sockets or ())):
@@ -235,9 +235,10 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _print_urls(listener: socket.socket) -> None:
+def _print_urls(listener: socket.socket, *, explorer: bool) -> None:
     host, port = listener.getsockname()[:2]
     origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    for name, path in (("Explorer", "/graphiql"), ("GraphQL", "/graphql"), ("Images", "/images/")):
+    shown = (("Explorer", "/graphiql"), ("GraphQL", "/graphql"), ("Images", "/images/"))
+    for name, path in shown if explorer else shown[1:]:
         print(f"{name:<9} {origin}{path}", file=sys.stderr)  # noqa: T201
     sys.stderr.flush()

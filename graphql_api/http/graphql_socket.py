@@ -8,8 +8,9 @@ is not a documented way to extend it, its minor version is pinned. Protocol: eni
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Protocol, cast
 
 import starlette.websockets
@@ -37,8 +38,11 @@ from graphql_api.http.guards import TOO_MANY_MESSAGES, MessageMeter
 from graphql_api.http.request_ids import new_request_id
 from graphql_api.schema.context import Context
 from graphql_api.schema.errors import ErrorCode, top_level_error
+from graphql_api.schema.execution import unexpected_fault
 from graphql_api.service.callers import Session
 from graphql_api.service.streams import Streams
+
+logger = logging.getLogger(__name__)
 
 BAD_REQUEST = 4400
 UNAUTHORIZED = 4401
@@ -134,7 +138,7 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
     async def _come_in(self, params: Mapping[str, object]) -> None:
         door, connection = self._view.door, cast("TransportSocket", self.websocket).ws
         token = door.token_of(connection, params)
-        caller = await door.identify(token)
+        caller = await door.identify(token, connection)
         await door.count_request(caller)
         place = door.fair_use.socket(caller)
         place.__enter__()
@@ -226,7 +230,16 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             except RateLimited as error:
                 await operation.send_initial_errors([top_level_error(error)])
             except WebSocketDisconnected:
-                self.operations.pop(operation.id, None)
+                pass
+            except Exception as error:
+                # Whatever it is: the client must not wait for ever, and its ID is free again.
+                logger.error("an operation of a socket met a fault", exc_info=error)
+                with suppress(WebSocketDisconnected):
+                    await operation.send_initial_errors([unexpected_fault()])
+            finally:
+                # Its ID may be in use again.
+                if self.operations.get(operation.id) is operation:
+                    del self.operations[operation.id]
 
     def _traceparent(self) -> str | None:
         """What the client sent with its handshake: the operations of a socket belong to one trace then."""

@@ -1,4 +1,5 @@
-"""What an operation costs to execute: one for each field of its answer, as far as that is known before.
+"""What an operation costs to execute: one for each field of its answer, as far as that is known before, and more for
+those that count something.
 
 A field below a list counts as often as the list is long: a page of jobs by `first` or `last`, `nodes` by the number of
 its IDs, every other list by what is usual. The lists are found by their types. Lengths that are literals are
@@ -39,6 +40,7 @@ from graphql_api.schema.limits import INTROSPECTION, fragments_of
 
 MAX_ITEMS = 100
 """What a page of jobs and `nodes` have at most; others are refused or brought down to it."""
+MAX_DIGITS = 10
 PAGE_ITEMS = 20
 USUAL_ITEMS: Mapping[str, int] = {
     "images": 4,
@@ -51,6 +53,12 @@ USUAL_ITEMS: Mapping[str, int] = {
     "errors": 1,
 }
 OTHER_ITEMS = 5
+WEIGHTS: Mapping[tuple[str, str], int] = {
+    ("GenerationJobConnection", "totalCount"): 500,
+    ("Viewer", "limits"): 100,
+    ("Query", "estimate"): 20,
+}
+"""What a field costs that asks the store for more than a row. Others cost one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +122,7 @@ class _Counting:
         lists: list[tuple[_Items, Cost]] = []
         for selection in selections.selections if selections else ():
             if isinstance(selection, FieldNode):
-                fixed += 1
+                fixed += WEIGHTS.get((parent.name if parent else "", selection.name.value), 1)
                 items, inner = self._of_field(parent, selection, page)
             else:
                 items, inner = _ONCE, self._of_fragment(parent, selection, page)
@@ -168,7 +176,8 @@ def _page(field: FieldNode) -> _Items:
 def _items_of(name: str, ids: ValueNode | None) -> _Items:
     if ids is None:
         return _Items((), USUAL_ITEMS.get(name, OTHER_ITEMS))
-    length = _literal(ids)
+    # A single ID is a list of one, also where it is written as a number.
+    length = 1 if isinstance(ids, IntValueNode) else _literal(ids)
     return _Items(() if length is None else (length,), MAX_ITEMS)
 
 
@@ -177,7 +186,8 @@ def _literal(value: ValueNode) -> int | str | None:
     if isinstance(value, VariableNode):
         return value.name.value
     if isinstance(value, IntValueNode):
-        return int(value.value)
+        # An ID may have any number of digits, and Python reads no more than some thousands.
+        return int(value.value) if len(value.value) < MAX_DIGITS else MAX_ITEMS
     if isinstance(value, ListValueNode):
         return len(value.values)
     return None if isinstance(value, NullValueNode) else 1

@@ -75,11 +75,8 @@ class JobSchema(strawberry.Schema):
     def is_subscription(self, query: str | None, operation_name: str | None, extensions: dict[str, Any] | None) -> bool:
         """Whether a request asks for a subscription that may be looked at; what is refused is none."""
         try:
-            request = DocumentRequest.of(query, extensions)
-            if request.query is None and request.document_id is None:
-                return False
-            operation = self._documents.find(request).operation(operation_name)
-        except (GraphQLError, ValueError):
+            _, operation = self._named(query, operation_name, extensions)
+        except (_NotExecutable, MissingQueryError):
             return False
         return operation.operation.value == OperationType.SUBSCRIPTION.value
 
@@ -150,6 +147,27 @@ class JobSchema(strawberry.Schema):
         extensions: dict[str, Any] | None,
         began: float,
     ) -> _Call:
+        """What is to be executed. Raises _NotExecutable, MissingQueryError, InvalidOperationTypeError."""
+        try:
+            document, operation = self._named(query, operation_name, extensions)
+            kind = OperationType(operation.operation.value)
+            if kind not in allowed:
+                raise InvalidOperationTypeError(kind)
+            problem = self._documents.cost_problem(document, operation, variables)
+        except (_NotExecutable, MissingQueryError, InvalidOperationTypeError):
+            raise
+        except Exception as error:
+            # A document that we do not understand must not end more than itself.
+            raise _NotExecutable((_presentable_error(_located(error)),)) from None
+        if problem is not None:
+            raise _NotExecutable((problem,))
+        assert document.node is not None
+        return _Call(self._schema, document, document.node, operation, variables, context, root, extensions, began)
+
+    def _named(
+        self, query: str | None, operation_name: str | None, extensions: dict[str, Any] | None
+    ) -> tuple[Document, OperationDefinitionNode]:
+        """The document and the operation that a request names. Raises _NotExecutable, MissingQueryError."""
         try:
             request = DocumentRequest.of(query, extensions)
         except ValueError as error:
@@ -160,16 +178,9 @@ class JobSchema(strawberry.Schema):
         if document.errors or document.node is None:
             raise _NotExecutable(document.errors)
         try:
-            operation = document.operation(operation_name)
+            return document, document.operation(operation_name)
         except GraphQLError as error:
             raise _NotExecutable((error,)) from None
-        kind = OperationType(operation.operation.value)
-        if kind not in allowed:
-            raise InvalidOperationTypeError(kind)
-        problem = self._documents.cost_problem(document, operation, variables)
-        if problem is not None:
-            raise _NotExecutable((problem,))
-        return _Call(self._schema, document, document.node, operation, variables, context, root, extensions, began)
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +337,14 @@ def _presentable_errors(errors: Sequence[GraphQLError]) -> list[GraphQLError]:
     return [_presentable_error(error) for error in errors]
 
 
+def unexpected_fault() -> GraphQLError:
+    """What a caller is told of a fault of ours; the log has the rest under the same ID."""
+    return GraphQLError(
+        "The server met an unexpected fault.",
+        extensions={"code": ErrorCode.INTERNAL_SERVER_ERROR, "requestId": log_context.request_id()},
+    )
+
+
 def _presentable_error(error: GraphQLError) -> GraphQLError:
     """The error as a caller may see it: always with a code, and a fault of ours without its text."""
     if error.extensions and "code" in error.extensions:
@@ -336,15 +355,13 @@ def _presentable_error(error: GraphQLError) -> GraphQLError:
     elif isinstance(cause, AccessDenied):
         told = GraphQLError(cause.message, extensions={"code": ErrorCode.FORBIDDEN})
     elif isinstance(cause, ServiceUnavailable):
-        logger.warning("a request was not answered: %s", cause, exc_info=cause)
+        # Without a traceback: while a part is away there may be one for every request.
+        logger.warning("a request was not answered: %s (%s)", cause, type(cause.__cause__ or cause).__name__)
         told = GraphQLError(cause.message, extensions={"code": ErrorCode.SERVICE_UNAVAILABLE})
     elif cause is None or isinstance(cause, GraphQLError):
         # graphql-core's own: a variable or argument that does not fit its type.
         told = GraphQLError(error.message, extensions={"code": ErrorCode.BAD_USER_INPUT})
     else:
         logger.error("a request met a fault at %s", error.path, exc_info=cause)
-        told = GraphQLError(
-            "The server met an unexpected fault.",
-            extensions={"code": ErrorCode.INTERNAL_SERVER_ERROR, "requestId": log_context.request_id()},
-        )
+        told = unexpected_fault()
     return GraphQLError(told.message, nodes=error.nodes, path=error.path, extensions=told.extensions)

@@ -23,7 +23,7 @@ from graphql_api.domain.api_key import ApiKey
 from graphql_api.domain.caller import MAX_NAME_CHARS, UNLIMITED, Caller, CallerLimits, CallerRole
 from graphql_api.domain.errors import InvalidInput, NotAuthenticated, ServiceUnavailable
 from graphql_api.domain.ids import CallerId
-from graphql_api.ports import KeyStore
+from graphql_api.ports import MAX_BUDGET, MAX_LIMIT, KeyStore
 from graphql_api.service.clock import Clock, utc_now
 
 GRACE_SECONDS = 24 * 3600.0
@@ -43,7 +43,7 @@ MAX_UNKNOWN = 4_096
 
 _LOOKUP_SECONDS = 3.0
 _RETRY_SECONDS = 2.0
-_NEW_LOOKUPS = 2
+_NEW_LOOKUPS = 8
 """Lookups at a time of tokens that were not seen before. Those of callers who are known do not queue behind them."""
 
 _KEY_ID = re.compile(r"[0-9a-f]{12}")
@@ -287,9 +287,10 @@ def _check_name(name: str) -> None:
 def _check_limits(limits: CallerLimits) -> None:
     for field in fields(limits):
         value = getattr(limits, field.name)
-        if value is not None and not 0 <= value < math.inf:
+        most = MAX_BUDGET if field.name == "dollars_per_month" else MAX_LIMIT
+        if value is not None and not 0 <= value <= most:
             first, *rest = field.name.split("_")
             raise InvalidInput(
-                "A limit is a number that is not negative.",
+                f"A limit is a number that is not negative, here at most {most:.0f}.",
                 path=("limits", first + "".join(part.capitalize() for part in rest)),
             )

@@ -1,7 +1,7 @@
 """Callers at the door: the one caller of a server without sign-in, and what is open for longer than a request.
 
-A stream ends with the credential that it was opened with: within a second when the credential ends by itself, within
-CHECK_SECONDS when it is revoked.
+A stream ends with the credential that it was opened with: within a second when the credential ends by itself, and in
+the next round of checks when it is revoked, CHECK_SECONDS after the round before.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 1.0
 CHECK_SECONDS = 10.0
+CHECKS_AT_A_TIME = 50
 
 OnEnd = Callable[[NotAuthenticated], None]
 """What a session is told when its credential counts no more."""
@@ -75,14 +76,10 @@ class Sessions:
 
     async def run(self) -> None:
         """Look after credentials until cancelled."""
-        loop = asyncio.get_running_loop()
-        check_at = loop.time() + CHECK_SECONDS
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            self.end_expired()
-            if loop.time() >= check_at:
-                await self.check()
-                check_at = loop.time() + CHECK_SECONDS
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sweep())
+            # Apart: a round of checks may take long, and what expires does not wait for it.
+            group.create_task(self._check_on())
 
     def end_expired(self) -> None:
         """End what was opened with a credential whose time is over."""
@@ -91,21 +88,51 @@ class Sessions:
             self._end(token, NotAuthenticated("Token expired", is_expired=True))
 
     async def check(self) -> None:
-        """End what was opened with a credential that was revoked since."""
-        for token in tuple(self._open):
+        """End what was opened with a credential that was revoked since. Does not raise."""
+        left = list(self._open)
+        failures: list[Exception] = []
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(CHECKS_AT_A_TIME, len(left))):
+                group.create_task(self._check_all(left, failures))
+        if failures:
+            # By its type alone: the text of an error that nobody expects might hold a credential.
+            error = type(failures[0]).__name__
+            logger.warning("%d credentials of open streams could not be checked: %s", len(failures), error)
+
+    async def _check_all(self, left: list[str], failures: list[Exception]) -> None:
+        """Check the credentials that are left, which others take from at the same time."""
+        while left:
+            token = left.pop()
             try:
                 await self._authenticator.authenticate(token)
             except NotAuthenticated as error:
                 self._end(token, error)
             except ServiceUnavailable as error:
-                logger.warning("credentials of open streams could not be checked: %s", error)
-                return
+                failures.append(error)
+                left.clear()
+            except Exception as error:
+                # One that cannot be checked keeps no other from it.
+                failures.append(error)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self.end_expired()
+
+    async def _check_on(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            await self.check()
 
     def _end(self, token: str, error: NotAuthenticated) -> None:
         sessions = self._open.get(token, {})
         self._forget(token)
         for session in tuple(sessions):
-            session.on_end(error)
+            try:
+                session.on_end(error)
+            except Exception:
+                # The others end all the same.
+                logger.exception("a stream could not be ended with its credential")
 
     def _forget(self, token: str) -> None:
         self._open.pop(token, None)

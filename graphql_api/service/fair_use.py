@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache, partial
+from types import TracebackType
 
 from graphql_api.domain.caller import UNLIMITED, Caller, CallerLimits
 from graphql_api.domain.errors import BudgetExceeded, RateLimited
@@ -110,8 +111,9 @@ class FairUse:
         before that.
 
         `pixels` are those of all its images. `reserved` is what it is expected to cost, in millionths of a US dollar: 0
-        where nobody knows, None where its model has no price, so that it needs no budget. Jobs that are refused count
-        towards the jobs a minute, but not towards anything else.
+        where nobody knows, None where its model has no price, so that it needs no budget. What was not added in the end
+        counts towards the jobs a minute, but not towards anything else: whoever leaves the context without an error and
+        has added nothing says so by `Admission.undo`.
         """
         return Admission(self, caller, pixels, reserved)
 
@@ -152,6 +154,10 @@ class FairUse:
         wait_seconds = await self._limiter.take(window, caller.id, amount)
         if wait_seconds is not None:
             raise RateLimited(retry_after_seconds=wait_seconds, message=message)
+
+    async def give_back(self, window: Window, caller: Caller, amount: int) -> None:
+        """Give back units that were taken for nothing."""
+        await self._limiter.give_back(window, caller.id, amount)
 
     async def place_in_flight(self, caller_id: CallerId, limit: int) -> Place:
         """Room for one more job in flight. Raises RateLimited."""
@@ -196,7 +202,7 @@ class FairUse:
 class Admission:
     """The context of `FairUse.admitting`. A class, since it is entered for each job."""
 
-    __slots__ = ("_caller", "_fair_use", "_pixels", "_places", "_reserved")
+    __slots__ = ("_caller", "_fair_use", "_is_undone", "_pixels", "_places", "_reserved", "_window")
 
     def __init__(self, fair_use: FairUse, caller: Caller, pixels: int, reserved: int | None) -> None:
         self._fair_use = fair_use
@@ -204,16 +210,29 @@ class Admission:
         self._pixels = pixels
         self._reserved = reserved
         self._places: list[Place] = []
+        self._window: Window | None = None
+        """Where the pixels were taken."""
+        self._is_undone = False
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Admission:
         try:
             await self._enter(self._fair_use.limits_of(self._caller))
         except BaseException:
             self._leave()
             raise
+        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._leave()
+        # Whoever is canceled may have added the job all the same: hanging up must not be a way to free pixels.
+        if self._window is not None and (self._is_undone or isinstance(error, Exception)):
+            await self._fair_use.give_back(self._window, self._caller, self._pixels)
+
+    def undo(self) -> None:
+        """Nothing was added."""
+        self._is_undone = True
 
     async def _enter(self, limits: CallerLimits) -> None:
         fair_use, caller = self._fair_use, self._caller
@@ -227,7 +246,9 @@ class Admission:
             self._places.append(await fair_use.place_in_budget(caller.account, budget, self._reserved))
         if limits.pixels_per_day is not None:
             message = "You ask for more pixels a day than you may."
-            await fair_use.take(_pixels(limits.pixels_per_day), caller, self._pixels, message)
+            window = _pixels(limits.pixels_per_day)
+            await fair_use.take(window, caller, self._pixels, message)
+            self._window = window
 
     def _leave(self) -> None:
         for place in self._places:
@@ -322,6 +343,7 @@ class _Tallies:
                 return None
             tally.known += amount
             tally.adding += amount
+            tally.added += amount
             tally.waiting += 1
             return Place(tally, amount)
         finally:

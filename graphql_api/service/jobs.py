@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from graphql_api import tracing
@@ -37,8 +37,10 @@ from graphql_api.service.clock import Clock, utc_now
 from graphql_api.service.costs import micro_dollars, with_cancellation
 from graphql_api.service.counting import count_end
 from graphql_api.service.estimates import Estimates
-from graphql_api.service.fair_use import FairUse
+from graphql_api.service.fair_use import Admission, FairUse
 from graphql_api.service.models import ModelRegistry
+from graphql_api.service.queue_places import QueuePlaces
+from graphql_api.service.webhooks import Webhooks
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +69,12 @@ class JobService:
     max_queued: int | None = None
     retention_seconds: float | None = None
     fair_use: FairUse | None = None
+    webhooks: Webhooks = field(default_factory=Webhooks)
     clock: Clock = utc_now
+    places: QueuePlaces = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", QueuePlaces(self.store))
 
     async def estimate(self, request: GenerationRequest) -> Estimate:
         """What a job would take if it was submitted now. Raises InvalidInput, ModelNotFound or StyleNotFound."""
@@ -86,11 +93,18 @@ class JobService:
         """Record a job durably and announce it; the caller may be answered when this returns.
 
         Raises NotPermitted, InvalidInput, ModelNotFound, StyleNotFound, IdempotencyConflict, QueueFull, RateLimited or
-        BudgetExceeded; then nothing was queued. A repeat of an idempotency key gets its job whatever the limits say.
+        BudgetExceeded, or ServiceUnavailable when the host of a webhook cannot be looked up now; then nothing was
+        queued. A repeat of an idempotency key gets its job whatever the limits say and whatever became of the webhook.
         """
         if not caller.may_write:
             raise NotPermitted
         model, parameters = self._checked(request)
+        key = _idempotency_key(request, model.name)
+        if request.webhook is not None:
+            known = None if key is None else await self.store.find_by_key(caller.id, key)
+            if known is not None:
+                return Submitted(job=await self.with_live_progress(known), is_new=False)
+            self.webhooks.check_form(request.webhook)
         job_id, created_at = new_job_id(), self.clock()
         with tracing.span("submit job", job_id=job_id, model=model.name):
             reserved = await self._reserved(model, parameters)
@@ -108,13 +122,7 @@ class JobService:
                 account=caller.account,
                 reserved=reserved or 0,
             )
-            key = request.idempotency_key
-            submitted = await self._add(
-                job,
-                caller,
-                key=None if key is None else _idempotency_key(key, request, model.name),
-                reserved=reserved,
-            )
+            submitted = await self._add(job, caller, key=key, reserved=reserved)
             if not submitted.is_new:
                 return replace(submitted, job=await self.with_live_progress(submitted.job))
             await self.announce(submitted.job)
@@ -153,9 +161,18 @@ class JobService:
                 return moved
 
     async def delete(self, caller_id: CallerId, job_id: JobId) -> None:
-        """Delete a job with its images; its worker stops. Raises JobNotFound."""
-        job = await self.get(caller_id, job_id)
-        if job is None or not await self.remove(job):
+        """Delete a job with its images. Its worker stops, and what it has cost so far is charged.
+
+        Raises JobNotFound.
+        """
+        while True:
+            job = await self.get(caller_id, job_id)
+            if job is None:
+                raise JobNotFound(path=("id",))
+            paid = self._paid_when_left(job)
+            if paid.charged == job.charged or (job := await self.store.update(paid)) is not None:
+                break
+        if not await self.remove(job):
             raise JobNotFound(path=("id",))
 
     async def remove(self, job: Job) -> bool:
@@ -203,13 +220,13 @@ class JobService:
 
     async def queue_position(self, job: Job) -> int | None:
         """Jobs ahead of a queued job; None for any other."""
-        return await self.store.jobs_ahead(job) if job.status is JobStatus.QUEUED else None
+        return await self.places.jobs_ahead(job) if job.status is JobStatus.QUEUED else None
 
     async def eta_seconds(self, job: Job) -> float | None:
         """Seconds to the end, as far as anything is known."""
         if job.status is not JobStatus.QUEUED:
             return job.progress.eta_seconds
-        return await self.estimates.seconds_in_queue_and_after(job, jobs_ahead=await self.store.jobs_ahead(job))
+        return await self.estimates.seconds_in_queue_and_after(job, jobs_ahead=await self.places.jobs_ahead(job))
 
     async def with_live_progress(self, job: Job) -> Job:
         """The job with what its worker reported since the row was written."""
@@ -238,16 +255,24 @@ class JobService:
 
     async def _add(self, job: Job, caller: Caller, *, key: IdempotencyKey | None, reserved: int | None) -> Submitted:
         try:
-            async with self._admitting(job, caller, reserved):
+            async with self._admitting(job, caller, reserved) as admission:
+                if job.webhook is not None:
+                    # Only now that it is counted, since it may take long, and there is not much of it to go around.
+                    await self.webhooks.check_host(caller.id, job.webhook)
                 with tracing.span("add to store"):
-                    return await self.store.add(job, key=key, max_queued=self.max_queued)
+                    submitted = await self.store.add(job, key=key, max_queued=self.max_queued)
+                if admission is not None and not submitted.is_new:
+                    admission.undo()
+                return submitted
         except (RateLimited, BudgetExceeded):
             known = None if key is None else await self.store.find_by_key(caller.id, key)
             if known is None:
                 raise
             return Submitted(job=known, is_new=False)
 
-    def _admitting(self, job: Job, caller: Caller, reserved: int | None) -> AbstractAsyncContextManager[None]:
+    def _admitting(
+        self, job: Job, caller: Caller, reserved: int | None
+    ) -> AbstractAsyncContextManager[Admission | None]:
         if self.fair_use is None:
             return nullcontext()
         parameters = job.parameters
@@ -255,9 +280,14 @@ class JobService:
         return self.fair_use.admitting(caller, pixels=pixels, reserved=reserved)
 
     def _canceled(self, job: Job) -> Job:
-        outcome, at, runnable = self._cancel_outcome(job), self.clock(), self.models.find(job.model_name)
-        paid = job if runnable is None else with_cancellation(job, runnable.model, outcome, at=at)
-        return paid.canceled(outcome, at=at)
+        return self._paid_when_left(job).canceled(self._cancel_outcome(job), at=self.clock())
+
+    def _paid_when_left(self, job: Job) -> Job:
+        """The job with what it has cost by now, if it is left now."""
+        runnable = self.models.find(job.model_name)
+        if runnable is None:
+            return job
+        return with_cancellation(job, runnable.model, self._cancel_outcome(job), at=self.clock())
 
     def _cancel_outcome(self, job: Job) -> CancelOutcome:
         is_queued = job.status is JobStatus.QUEUED
@@ -278,7 +308,9 @@ def _style(name: str | None) -> Style | None:
     return STYLES[name]
 
 
-def _idempotency_key(key: str, request: GenerationRequest, model_name: str) -> IdempotencyKey:
+def _idempotency_key(request: GenerationRequest, model_name: str) -> IdempotencyKey | None:
+    if request.idempotency_key is None:
+        return None
     # Leaving the model out and naming the default are the same request.
     digest = replace(request, model_name=model_name).digest()
-    return IdempotencyKey(key=key, digest=digest, valid_seconds=KEY_VALID_SECONDS)
+    return IdempotencyKey(key=request.idempotency_key, digest=digest, valid_seconds=KEY_VALID_SECONDS)

@@ -32,15 +32,17 @@ class Webhooks:
         self._mailing = mailing
         self._clock = clock
 
-    async def check(self, webhook: Webhook) -> None:
-        """Raises InvalidInput when nothing can be sent to a webhook, now or ever."""
-        if self._mailing is None:
-            raise InvalidInput("This server sends no webhooks.", path=("webhook",))
+    def check_form(self, webhook: Webhook) -> None:
+        """Raises InvalidInput when nothing can be sent to a webhook, as far as can be told by looking at it."""
+        mailing = self._mailing_or_refusal()
         if not webhook.events:
             raise InvalidInput("A webhook needs at least one event.", path=("webhook", "events"))
-        problem = await self._mailing.sender.check(webhook.url)
-        if problem is not None:
-            raise InvalidInput(problem, path=("webhook", "url"))
+        _raise_for(mailing.sender.check_form(webhook.url))
+
+    async def check_host(self, caller_id: CallerId, webhook: Webhook) -> None:
+        """Raises InvalidInput when nothing can be sent to the host of a webhook, ServiceUnavailable when that cannot be
+        told now. This may take seconds, and callers share the means: who gets here must have been counted."""
+        _raise_for(await self._mailing_or_refusal().sender.check(webhook.url, lane=caller_id))
 
     async def deliveries(self, job_id: JobId) -> Sequence[Delivery]:
         """What the webhook of a job was told or is to be told, by rising revision."""
@@ -65,3 +67,13 @@ class Webhooks:
     def secret_of(self, caller_id: CallerId) -> str | None:
         """What the caller's receivers verify signatures with; None when this server sends none."""
         return None if self._mailing is None else self._mailing.secrets.secret_of(caller_id)
+
+    def _mailing_or_refusal(self) -> Mailing:
+        if self._mailing is None:
+            raise InvalidInput("This server sends no webhooks.", path=("webhook",))
+        return self._mailing
+
+
+def _raise_for(problem: str | None) -> None:
+    if problem is not None:
+        raise InvalidInput(problem, path=("webhook", "url"))

@@ -179,6 +179,22 @@ async def test_huge_values_are_answered_without_a_fault(api: Api, value: str) ->
         assert len(response.content) < 1_000 + 3 * len(value)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ node(id: " + "9" * 5000 + ") { id } }",
+        "{ nodes(ids: " + "9" * 5000 + ") { id } }",
+        "query ($x: ID = " + "9" * 5000 + ") { job(id: $x) { id } }",
+        "query ($x: [ID!]! = " + "9" * 5000 + ") { nodes(ids: $x) { id } }",
+    ],
+    ids=["an ID", "a list of one", "a default", "a default of a list"],
+)
+async def test_number_of_any_length_may_be_an_id(api: Api, socket: Socket, query: str) -> None:
+    data = await api.data(query)
+    assert list(data.values()) in ([None], [[None]])
+    assert await socket.all_results(query) == [data]
+
+
 async def test_page_that_comes_by_variable_costs_as_much_as_it_is_long(ask: Ask, api: Api) -> None:
     query = (
         "query ($n: Int) { " + written_out(20, "a#: jobs(first: $n) { edges { node { ...F } } }") + " }"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
 
 from graphql_api.domain.errors import ModelFailed
@@ -55,6 +58,19 @@ async def ended(store: JobStore, running: Job, event: WebhookEvent) -> Job:
             return await moved(store, running.canceled(CancelOutcome.STOPPED, at=NOON))
         case _:
             return running
+
+
+async def overwrite(store_url: str, job_id: JobId, column: str, value: str) -> None:
+    """Write to the delivery of a job what a newer version of the program might."""
+    if store_url.startswith("sqlite:"):
+        with contextlib.closing(sqlite3.connect(store_url.removeprefix("sqlite:"))) as db, db:
+            db.execute(f"UPDATE deliveries SET {column} = ? WHERE job_id = ?", (value, job_id))
+        return
+    connection = await asyncpg.connect(store_url)
+    try:
+        await connection.execute(f"UPDATE deliveries SET {column} = $1 WHERE job_id = $2", value, job_id)
+    finally:
+        await connection.close()
 
 
 async def run_through(store: JobStore, job: Job) -> Job:
@@ -227,7 +243,7 @@ async def test_delivery_that_is_given_up_lets_the_next_one_go(store: JobStore) -
     assert await store.save_delivery(later, claim=first.claim)
     assert await due(store) == []
 
-    given_up = later.attempted(REFUSED, next_attempt_at=None)
+    given_up = replace(later, state=DeliveryState.GAVE_UP, next_attempt_at=None)
     assert await store.save_delivery(given_up)
 
     assert (await next_due(store)).delivery.event is SUCCEEDED
@@ -305,6 +321,33 @@ async def test_concurrent_claims_never_share_a_delivery(store: JobStore) -> None
     assert {*ids, *(claim.delivery.job_id for claim in rest)} == {job.id for job in jobs}
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ("attempts", '[{"at": 1}]'),
+        ("event", "JOB_ADMIRED"),
+        ("data", '{"id": "of a newer version"}'),
+        ("data", "no JSON"),
+    ],
+    ids=["attempts", "event", "job", "json"],
+)
+async def test_delivery_that_this_version_cannot_read_does_not_hold_up_its_neighbors(
+    store: JobStore, store_url: str, fault: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, *good = [await run_through(store, told(SUCCEEDED)) for _ in range(4)]
+    await overwrite(store_url, bad.id, *fault)
+
+    claims = await due(store)
+
+    assert [claim.delivery.job_id for claim in claims] == [job.id for job in good]
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert "cannot be read" in line
+    assert bad.id in line
+    for claim in claims:
+        await deliver(store, claim)
+    assert await due(store) == []
+
+
 # --- saving ----------------------------------------------------------------------------------------------------------
 
 
@@ -373,6 +416,19 @@ async def test_replay_takes_the_claim_from_whoever_holds_it(store: JobStore) -> 
 
     assert not await store.save_delivery(delivered(claim.delivery), claim=claim.claim)
     await deliver(store, await next_due(store))
+
+
+async def test_replay_keeps_an_attempt_that_was_written_since_the_delivery_was_read(store: JobStore) -> None:
+    job = await run_through(store, told(SUCCEEDED))
+    (read_before,) = await store.deliveries(job.id)
+    claim = await next_due(store)
+    await deliver(store, claim)
+
+    assert await store.save_delivery(read_before.replayed(at=NOON))
+
+    (replayed,) = await store.deliveries(job.id)
+    assert replayed == delivered(claim.delivery).replayed(at=NOON)
+    assert replayed.attempts == (TAKEN,)
 
 
 async def test_replay_of_an_earlier_delivery_leaves_a_later_one_to_whoever_holds_it(store: JobStore) -> None:

@@ -503,7 +503,7 @@ async def test_caller_with_one_job_does_not_wait_for_all_jobs_of_another(store: 
     await claims(store, 3)
     of_bob = await added(store, a_job(caller_id=BOB, seconds=9))
 
-    assert await store.jobs_ahead(of_bob) <= 1
+    assert (await store.jobs_ahead([of_bob]))[of_bob.id] <= 1
     assert of_bob.id in {job.id for job in await claims(store, 2)}
 
 
@@ -524,7 +524,7 @@ async def test_caller_who_was_served_often_is_not_made_to_wait_for_it(store: Job
     await asyncio.gather(*(store.add(a_job(caller_id=BOB)) for _ in range(10)))
     of_alice = await added(store, a_job(seconds=9))
 
-    assert await store.jobs_ahead(of_alice) <= 1
+    assert (await store.jobs_ahead([of_alice]))[of_alice.id] <= 1
 
 
 async def test_released_job_keeps_its_turn(store: JobStore) -> None:
@@ -702,7 +702,11 @@ async def test_jobs_ahead_are_those_of_the_model_that_are_claimed_before(store: 
     await added(store, a_job(model_name="other", seconds=-9))
     await claimed(store)
 
-    assert [await store.jobs_ahead(job) for job in jobs[1:]] == [0, 1, 2, 3, 4]
+    queued = jobs[1:]
+    one_by_one = [(await store.jobs_ahead([job]))[job.id] for job in queued]
+    assert one_by_one == [0, 1, 2, 3, 4]
+    assert await store.jobs_ahead(queued) == dict(zip((job.id for job in queued), one_by_one, strict=True))
+    assert await store.jobs_ahead([]) == {}
 
 
 async def test_depths_are_the_queued_jobs_of_each_model_and_the_age_of_the_oldest(store: JobStore) -> None:

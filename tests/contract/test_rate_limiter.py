@@ -136,6 +136,69 @@ async def test_time_gives_units_back_one_by_one(limiter: RateLimiter) -> None:
         await eventually(is_let_through)
 
 
+@pytest.mark.parametrize(("limit", "amount"), [(50, 20), (1000, 5), (1_000_000, 30_000), (2**53, 2**52)])
+async def test_what_is_given_back_can_be_taken_again(limiter: RateLimiter, limit: int, amount: int) -> None:
+    window = a_window(limit)
+    await limiter.take(window, "alice", amount)
+    await limiter.give_back(window, "alice", amount)
+    unused = await limiter.use(window, "alice")
+    all_of_it = await limiter.take(window, "alice", limit)
+    refused = await limiter.take(window, "alice", amount)
+    await limiter.give_back(window, "alice", amount)
+
+    assert (unused.used, all_of_it) == (0, None)
+    assert refused is not None
+    # The refusal is not repeated when there is room again.
+    assert await limiter.take(window, "alice", amount) is None
+    assert await limiter.take(window, "alice", amount) is not None
+
+
+async def test_giving_back_more_than_was_taken_is_no_credit(limiter: RateLimiter) -> None:
+    window = a_window(50)
+    await limiter.give_back(window, "alice", 10)
+    await limiter.take(window, "alice", 5)
+    await limiter.give_back(window, "alice", 10)
+
+    assert (await limiter.use(window, "alice")).used == 0
+    assert await limiter.take(window, "alice", 50) is None
+    assert await limiter.take(window, "alice") is not None
+
+
+async def test_units_of_the_window_before_are_given_back_too(limiter: RateLimiter) -> None:
+    window = a_window(1000, seconds=1)
+    await limiter.take(window, "alice", 1000)
+
+    async def is_the_window_before() -> bool:
+        return (await limiter.use(window, "alice")).used < 1000
+
+    await eventually(is_the_window_before)
+    await limiter.give_back(window, "alice", 1000)
+    assert (await limiter.use(window, "alice")).used == 0
+
+
+async def test_what_one_process_gives_back_another_can_take(server: ValkeyServer) -> None:
+    window = a_window(50)
+    async with open_rate_limiter(server.url) as limiter, open_rate_limiter(server.url) as other:
+        await limiter.take(window, "alice", 50)
+        await limiter.give_back(window, "alice", 20)
+
+        assert await other.take(window, "alice", 20) is None
+        assert await other.take(window, "alice", 1) is not None
+
+
+async def test_units_of_the_advance_are_given_back_without_asking(server: ValkeyServer) -> None:
+    async with open_rate_limiter(server.url) as limiter:
+        window = a_window(1000)
+        await limiter.take(window, "alice", 5)
+        before = _calls(server)
+        for _ in range(20):
+            await limiter.give_back(window, "alice", 5)
+            await limiter.take(window, "alice", 5)
+
+        assert _calls(server) == before
+        assert (await limiter.use(window, "alice")).used == 5
+
+
 async def test_use_is_told_with_its_end(limiter: RateLimiter) -> None:
     window = a_window(1000)
     unused = await limiter.use(window, "alice")
@@ -249,6 +312,35 @@ async def test_each_process_counts_by_itself_while_valkey_is_away(
             assert await other.take(fresh, "alice") is not None
 
 
+async def test_giving_back_while_valkey_is_away_does_not_raise(server: ValkeyServer) -> None:
+    window = a_window(50)
+    async with open_rate_limiter(server.url) as limiter:
+        await limiter.take(window, "alice", 50)
+        server.kill()
+        await limiter.give_back(window, "alice", 50)
+        # Now it counts by itself.
+        assert await limiter.take(window, "alice", 50) is None
+        await limiter.give_back(window, "alice", 20)
+        assert await limiter.take(window, "alice", 20) is None
+        assert await limiter.take(window, "alice") is not None
+
+
+async def test_call_that_valkey_refuses_is_counted_here_and_no_other(
+    server: ValkeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    # More than the numbers of Valkey's scripts hold.
+    window, fresh = a_window(10**20), a_window(2)
+    async with open_rate_limiter(server.url) as limiter, open_rate_limiter(server.url) as other:
+        for _ in range(3):
+            assert await limiter.take(window, "alice", 10**19) is None
+        await limiter.give_back(window, "alice", 10**19)
+        assert await limiter.take(fresh, "alice", 2) is None
+
+        assert await other.take(fresh, "alice") is not None
+    assert sum("refuses a call" in record.message for record in caplog.records) == 1
+    assert "is away" not in caplog.text
+
+
 async def test_limiter_opens_and_counts_without_a_server(tmp_path: Path) -> None:
     async with open_rate_limiter(ValkeyServer(tmp_path).url) as limiter:
         assert await taken_at_once(limiter, a_window(3), calls=5) == 3
@@ -296,7 +388,9 @@ async def test_servers_of_a_cluster_count_each_their_share(tmp_path: Path) -> No
         async with open_rate_limiter(cluster.url) as limiter, open_rate_limiter(cluster.url) as other:
             for number in range(20):
                 assert await limiter.take(window, f"caller-{number}", 2) is None
-                assert await other.take(window, f"caller-{number}") is not None
+                assert await other.take(window, f"caller-{number}", 2) is not None
+                await limiter.give_back(window, f"caller-{number}", 1)
+                assert await other.take(window, f"caller-{number}", 1) is None
     finally:
         cluster.stop()
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 import ssl
 import threading
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from graphql_api.adapters.webhook_sender import open_webhook_sender
 from graphql_api.adapters.webhook_sender.addresses import AddressRule
+from graphql_api.adapters.webhook_sender.names import AT_A_TIME, PER_LANE, NameLookup
 from graphql_api.adapters.webhook_sender.sender import HttpWebhookSender
-from graphql_api.domain.errors import NotDelivered
+from graphql_api.domain.errors import NotDelivered, ServiceUnavailable
 from tests.clients import webhook_receiver
 from tests.clients.ports import free_port
 from tests.clients.tls_proxy import Certificate
-from tests.clients.waiting import eventually
+from tests.clients.waiting import PATIENCE_SECONDS, eventually
 from tests.clients.webhook_receiver import WebhookReceiver, status
 
 HEADERS = {"content-type": "application/json", "webhook-id": "x.1"}
@@ -46,7 +49,7 @@ class Resolver:
         self._answers = list(answers)
         self.asked: list[str] = []
 
-    async def __call__(self, host: str) -> Sequence[str]:
+    async def __call__(self, host: str, *, lane: str = "") -> Sequence[str]:
         self.asked.append(host)
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, OSError):
@@ -105,7 +108,7 @@ async def test_each_message_has_a_connection_of_its_own(receiver: WebhookReceive
 async def test_ipv6_receivers_are_reached() -> None:
     with WebhookReceiver("::1") as receiver:
         url = f"http://[::1]:{receiver.port}/hook"
-        assert await a_sender(*LOOPBACK).check(url) is None
+        assert await a_sender(*LOOPBACK).check(url, lane="alice") is None
         assert await a_sender(*LOOPBACK).send(url, b"{}", HEADERS) == 200
         assert receiver.received[0].headers["host"] == f"[::1]:{receiver.port}"
 
@@ -132,7 +135,7 @@ async def test_a_receiver_with_a_trusted_certificate_is_told(certificate: Certif
     with WebhookReceiver(tls=certificate.server_context()) as receiver:
         sender = a_sender(*LOOPBACK, trusted=certificate)
 
-        assert await sender.check(receiver.url) is None
+        assert await sender.check(receiver.url, lane="alice") is None
         assert await sender.send(receiver.url, b"{}", HEADERS) == 200
 
 
@@ -333,7 +336,7 @@ NO_URLS = {
 async def test_a_url_that_leads_to_no_public_address_is_refused(url: str) -> None:
     sender = a_sender()
 
-    assert await sender.check(url) == NOT_PUBLIC
+    assert await sender.check(url, lane="alice") == NOT_PUBLIC
     with pytest.raises(NotDelivered, match=NOT_PUBLIC):
         await sender.send(url, b"{}", HEADERS)
 
@@ -342,7 +345,9 @@ async def test_a_url_that_leads_to_no_public_address_is_refused(url: str) -> Non
 async def test_a_url_that_is_none_gets_a_sentence(url: str) -> None:
     sender = a_sender()
 
-    assert await sender.check(url) == NO_URLS[url]
+    # What looks like a name may be another spelling of an address.
+    assert sender.check_form(url) == (None if NO_URLS[url] == NOT_PUBLIC else NO_URLS[url])
+    assert await sender.check(url, lane="alice") == NO_URLS[url]
     with pytest.raises(NotDelivered, match=NO_URLS[url]):
         await sender.send(url, b"{}", HEADERS)
 
@@ -356,40 +361,186 @@ async def test_a_public_url_is_accepted() -> None:
         "HTTPS://Hooks.Example",
         "https://ü.example",
     ):
-        assert await sender.check(url) is None, url
-    assert await sender.check(f"https://hooks.example/{'a' * 1978}") is None
+        assert await sender.check(url, lane="alice") is None, url
+    assert await sender.check(f"https://hooks.example/{'a' * 1978}", lane="alice") is None
 
 
 async def test_one_private_address_among_public_ones_is_enough_to_refuse(receiver: WebhookReceiver) -> None:
     sender = a_sender(resolve=Resolver([PUBLIC_ADDRESS, "127.0.0.1"]))
 
-    assert await sender.check(f"https://hooks.example:{receiver.port}/") == NOT_PUBLIC
+    assert await sender.check(f"https://hooks.example:{receiver.port}/", lane="alice") == NOT_PUBLIC
     with pytest.raises(NotDelivered):
         await sender.send(f"https://hooks.example:{receiver.port}/", b"{}", HEADERS)
     assert receiver.connections == 0
 
 
 async def test_plain_http_is_only_for_named_networks() -> None:
-    for answer in ([PUBLIC_ADDRESS], ["10.1.0.1", PUBLIC_ADDRESS], ["10.2.0.1"], OSError(), []):
+    for answer in ([PUBLIC_ADDRESS], ["10.1.0.1", PUBLIC_ADDRESS], ["10.2.0.1"], []):
         sender = a_sender("10.1.0.0/16", resolve=Resolver(answer))
-        assert await sender.check("http://hooks.example/") == NOT_HTTPS, answer
+        assert await sender.check("http://hooks.example/", lane="alice") == NOT_HTTPS, answer
 
-    assert await a_sender("10.1.0.0/16", resolve=Resolver(["10.1.0.1"])).check("http://hooks.example/") is None
+    assert (
+        await a_sender("10.1.0.0/16", resolve=Resolver(["10.1.0.1"])).check("http://hooks.example/", lane="alice")
+        is None
+    )
 
 
 async def test_a_name_that_leads_nowhere_looks_like_one_that_leads_inside() -> None:
-    for answer in (OSError("no such name"), [], ["10.0.0.1"]):
-        assert await a_sender(resolve=Resolver(answer)).check("https://hooks.example/") == NOT_PUBLIC
+    for answer in ([], ["10.0.0.1"]):
+        assert await a_sender(resolve=Resolver(answer)).check("https://hooks.example/", lane="alice") == NOT_PUBLIC
 
 
-async def test_a_name_server_that_does_not_answer_is_not_waited_for() -> None:
-    async def never(host: str) -> Sequence[str]:
+async def test_the_form_of_a_url_is_checked_without_looking_its_name_up() -> None:
+    resolver = Resolver(OSError("nobody must ask"))
+    sender = a_sender(resolve=resolver)
+
+    assert sender.check_form("https://hooks.example/") is None
+    assert sender.check_form("https://10.0.0.1/") is None
+    assert sender.check_form("ftp://hooks.example/") == NOT_HTTPS
+    assert resolver.asked == []
+
+
+async def test_a_name_server_that_does_not_answer_is_not_waited_for_and_is_no_verdict() -> None:
+    async def never(host: str, *, lane: str = "") -> Sequence[str]:
         await asyncio.Event().wait()
         return ()
 
     sender = HttpWebhookSender(AddressRule(), resolve=never, connect_seconds=0.1)
 
-    assert await sender.check("https://hooks.example/") == NOT_PUBLIC
+    with pytest.raises(ServiceUnavailable, match="try again"):
+        await sender.check("https://hooks.example/", lane="alice")
+    with pytest.raises(NotDelivered, match=r"^the host could not be looked up$"):
+        await sender.send("https://hooks.example/", b"{}", HEADERS)
+
+
+@pytest.mark.parametrize("code", [socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_MEMORY])
+async def test_a_lookup_that_fails_for_the_moment_is_no_verdict(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    with_system_resolver(monkeypatch, lambda host: raised(socket.gaierror(code, "not now")))
+
+    with pytest.raises(ServiceUnavailable):
+        await a_sender().check("https://hooks.example/", lane="alice")
+
+
+@pytest.mark.parametrize("code", [socket.EAI_NONAME, socket.EAI_NODATA])
+async def test_a_name_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    with_system_resolver(monkeypatch, lambda host: raised(socket.gaierror(code, "no such name")))
+
+    assert await a_sender().check("https://hooks.example/", lane="alice") == NOT_PUBLIC
+
+
+async def test_a_machine_without_free_files_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_system_resolver(monkeypatch, lambda host: raised(OSError(errno.EMFILE, "too many open files")))
+
+    with pytest.raises(ServiceUnavailable):
+        await a_sender().check("https://hooks.example/", lane="alice")
+
+
+# --- lookups ---------------------------------------------------------------------------------------------------------
+
+
+def with_system_resolver(monkeypatch: pytest.MonkeyPatch, answer: Callable[[str], str]) -> None:
+    """Let the resolver of the system answer so; it is called in threads."""
+
+    def getaddrinfo(host: str, *_: object, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (answer(host), 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+def raised(error: OSError) -> str:
+    raise error
+
+
+class SlowNames:
+    """A resolver that hangs for names of evil.example until it is let go."""
+
+    def __init__(self) -> None:
+        self.address = PUBLIC_ADDRESS
+        self.let_go = threading.Event()
+        self.hanging = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, host: str) -> str:
+        if host.endswith("evil.example"):
+            with self._lock:
+                self.hanging += 1
+            self.let_go.wait()
+            with self._lock:
+                self.hanging -= 1
+        return self.address
+
+
+@pytest.fixture
+def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowNames]:
+    names = SlowNames()
+    with_system_resolver(monkeypatch, names)
+    yield names
+    names.let_go.set()
+
+
+async def evil_checks(sender: HttpWebhookSender, count: int, *, lane: str) -> Sequence[object]:
+    checks = (sender.check(f"https://{lane}-{number}.evil.example/", lane=lane) for number in range(count))
+    return await asyncio.gather(*checks, return_exceptions=True)
+
+
+async def test_who_has_a_slow_name_server_waits_for_themselves(slow_names: SlowNames) -> None:
+    sender = a_sender(connect_seconds=0.5)
+
+    refused = await evil_checks(sender, 200, lane="mallory")
+
+    # The threads go on, and nobody waits for them any more: they count all the same.
+    assert all(isinstance(each, ServiceUnavailable) for each in refused)
+    await eventually(lambda: slow_names.hanging == PER_LANE)
+    with pytest.raises(ServiceUnavailable):
+        await sender.check("https://hooks.example/", lane="mallory")
+    assert await sender.check("https://hooks.example/", lane="alice") is None
+    slow_names.let_go.set()
+    await eventually(lambda: slow_names.hanging == 0)
+    assert await sender.check("https://hooks.example/", lane="mallory") is None
+
+
+async def test_checks_that_hang_do_not_keep_messages_from_being_sent(
+    slow_names: SlowNames, receiver: WebhookReceiver
+) -> None:
+    slow_names.address = "127.0.0.1"
+    sender = a_sender(*LOOPBACK, connect_seconds=0.5)
+    url = f"http://hooks.example:{receiver.port}/"
+    lanes = [f"mallory-{number}" for number in range(AT_A_TIME // PER_LANE)]
+    await asyncio.gather(*(evil_checks(sender, PER_LANE, lane=lane) for lane in lanes))
+    await eventually(lambda: slow_names.hanging == AT_A_TIME)
+
+    with pytest.raises(ServiceUnavailable):
+        await sender.check(url, lane="alice")
+    assert await sender.send(url, b"{}", HEADERS) == 200
+
+
+async def test_a_thread_that_does_not_start_gives_its_slot_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_system_resolver(monkeypatch, lambda host: PUBLIC_ADDRESS)
+    lookup = NameLookup(at_a_time=1, per_lane=1)
+
+    def full(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", full)
+        for _ in range(3):
+            with pytest.raises(OSError, match="no thread"):
+                await asyncio.wait_for(lookup("hooks.example", lane="alice"), PATIENCE_SECONDS)
+
+    assert await lookup("hooks.example", lane="alice") == [PUBLIC_ADDRESS]
+
+
+async def test_who_gives_up_waiting_for_a_slot_leaves_none_taken(slow_names: SlowNames) -> None:
+    lookup = NameLookup(at_a_time=1, per_lane=2)
+    first = asyncio.create_task(lookup("evil.example", lane="mallory"))
+    await eventually(lambda: slow_names.hanging == 1)
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(lookup("hooks.example", lane="mallory"), 0.01)
+    slow_names.let_go.set()
+
+    assert await first == [PUBLIC_ADDRESS]
+    assert await lookup("hooks.example", lane="mallory") == [PUBLIC_ADDRESS]
 
 
 async def test_a_name_that_is_rebound_to_loopback_after_the_check_is_refused(receiver: WebhookReceiver) -> None:
@@ -397,7 +548,7 @@ async def test_a_name_that_is_rebound_to_loopback_after_the_check_is_refused(rec
     sender = a_sender(resolve=resolver)
     url = f"https://hooks.example:{receiver.port}/"
 
-    assert await sender.check(url) is None
+    assert await sender.check(url, lane="alice") is None
     with pytest.raises(NotDelivered, match=NOT_PUBLIC):
         await sender.send(url, b"{}", HEADERS)
     assert receiver.connections == 0

@@ -132,6 +132,9 @@ async def test_keys_of_one_caller_are_charged_apart(keys: ApiKeys) -> None:
         ({"limits": CallerLimits(dollars_per_month=float("nan"))}, "limits.dollarsPerMonth"),
         ({"limits": CallerLimits(dollars_per_month=float("inf"))}, "limits.dollarsPerMonth"),
         ({"limits": CallerLimits(sockets=-5)}, "limits.sockets"),
+        ({"limits": CallerLimits(jobs_in_flight=2**53 + 1)}, "limits.jobsInFlight"),
+        ({"limits": CallerLimits(pixels_per_day=10**400)}, "limits.pixelsPerDay"),
+        ({"limits": CallerLimits(dollars_per_month=1.1e9)}, "limits.dollarsPerMonth"),
         ({"expires_at": START}, "expiresAt"),
     ],
     ids=str,
@@ -226,6 +229,12 @@ async def test_caller_who_gives_up_does_not_take_the_answer_from_others(
     await asyncio.sleep(0)
     gone.cancel()
     assert (await stays).id == "ada"
+
+
+async def test_greatest_limits_are_limits(keys: ApiKeys) -> None:
+    limits = CallerLimits(jobs_in_flight=2**53, pixels_per_day=0, dollars_per_month=1e9)
+    key, _ = await keys.create("ada", "phone", limits=limits)
+    assert key.limits == limits
 
 
 async def test_guesses_drive_no_key_out(

@@ -9,11 +9,13 @@ import pytest
 from graphql import get_introspection_query, parse, validate
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strawberry.types.execution import PreExecutionError
 
 from graphql_api.schema import schema
-from graphql_api.schema.documents import MAX_CACHED_CHARS, DocumentReader, DocumentRules
+from graphql_api.schema.documents import MAX_CACHED_CHARS, Document, DocumentReader, DocumentRules
 from graphql_api.schema.errors import ErrorCode
 from graphql_api.schema.limits import QueryLimits
+from graphql_api.schema.trusted import DocumentRequest
 
 
 def code_of(query: str) -> str | None:
@@ -218,3 +220,25 @@ def test_nothing_is_suggested_where_introspection_is_off() -> None:
 
 def without_introspection() -> DocumentReader:
     return DocumentReader(schema._schema, DocumentRules(allows_introspection=False))
+
+
+class BrokenReader(DocumentReader):
+    """A reader with a fault."""
+
+    def find(self, request: DocumentRequest) -> Document:
+        raise RuntimeError("a secret of the server")
+
+
+@pytest.mark.parametrize("over", ["execute", "stream"])
+async def test_a_fault_while_a_document_is_looked_at_ends_no_more_than_its_request(over: str) -> None:
+    broken = schema.with_rules(DocumentRules())
+    broken._documents = BrokenReader(broken._schema, DocumentRules())
+    if over == "execute":
+        result = await broken.execute("{ __typename }")
+    else:
+        (result,) = [each async for each in await broken.stream("{ __typename }")]
+    assert isinstance(result, PreExecutionError)
+    assert result.errors is not None
+    (error,) = result.errors
+    assert (error.extensions or {})["code"] == "INTERNAL_SERVER_ERROR"
+    assert "secret" not in error.message

@@ -15,11 +15,20 @@ import pytest_asyncio
 from graphql_api.adapters.job_store import open_job_store
 from graphql_api.adapters.rate_limiter.limits_library import MemoryRateLimiter
 from graphql_api.domain.caller import Caller, CallerLimits, CallerRole
-from graphql_api.domain.errors import BudgetExceeded, IdempotencyConflict, NotPermitted, RateLimited
+from graphql_api.domain.errors import (
+    BudgetExceeded,
+    IdempotencyConflict,
+    NotPermitted,
+    QueueFull,
+    RateLimited,
+    Text2ImageError,
+)
 from graphql_api.domain.ids import CallerId
 from graphql_api.domain.job import Job
-from graphql_api.ports import JobStore
+from graphql_api.ports import MAX_BUDGET, MAX_LIMIT, JobStore
 from graphql_api.service.fair_use import FRESH_SECONDS, FairUse, LimitKind, LimitUse
+from graphql_api.settings import Settings
+from tests.clients.waiting import eventually
 from tests.contract.sample_jobs import a_job
 from tests.unit.shop import ALICE, CALLER, REQUEST, ScriptedEndpoint, a_jpeg, a_shop, an_answer
 
@@ -63,6 +72,22 @@ class Counted:
     async def charged(self, account: str, month: str) -> int:
         self.reads += 1
         return await self._real.charged(account, month)
+
+
+class Reading:
+    """A store that reads a figure at once, and answers when it may."""
+
+    def __init__(self, charges: int) -> None:
+        self.charges = charges
+        self.waiting = 0
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def charged(self, account: str, month: str) -> int:
+        found = self.charges
+        self.waiting += not self.may_answer.is_set()
+        await self.may_answer.wait()
+        return found
 
 
 @pytest.fixture
@@ -116,6 +141,20 @@ async def added_at_once(
     return sum(isinstance(each, Job) for each in results)
 
 
+async def add_nothing(fair_use: FairUse, caller: Caller, *, reserved: int) -> None:
+    """Be let in, if the caller may."""
+    async with fair_use.admitting(caller, pixels=1, reserved=reserved):
+        pass
+
+
+async def places(fair_use: FairUse, calls: int) -> int:
+    """How many places of 1 in a budget of 100 can be had, and are held."""
+    found = await asyncio.gather(
+        *(fair_use.place_in_budget("alice", 100, 1) for _ in range(calls)), return_exceptions=True
+    )
+    return sum(not isinstance(each, BudgetExceeded) for each in found)
+
+
 def use_of(usage: list[LimitUse], kind: LimitKind) -> tuple[float | None, float, datetime | None]:
     (found,) = [each for each in usage if each.kind is kind]
     return found.limit, found.used, found.resets_at
@@ -126,6 +165,32 @@ def test_limits_are_the_callers_own_and_the_servers_where_there_are_none(store: 
     caller = with_limits(CallerLimits(sockets=0, jobs_in_flight=3))
 
     assert fair_use.limits_of(caller) == CallerLimits(sockets=0, streams=2, jobs_in_flight=3)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "requests_per_minute",
+        "jobs_per_minute",
+        "jobs_in_flight",
+        "pixels_per_day",
+        "sockets_per_caller",
+        "streams_per_caller",
+        "dollars_per_month",
+    ],
+)
+def test_settings_have_no_limit_that_nothing_can_count(name: str) -> None:
+    most = MAX_BUDGET if name == "dollars_per_month" else MAX_LIMIT
+    assert getattr(Settings.model_validate({name: most}), name) == most
+    with pytest.raises(ValueError, match=name):
+        Settings.model_validate({name: most + 1})
+
+
+async def test_greatest_limits_can_be_counted(fair_use: FairUse, store: JobStore) -> None:
+    limits = CallerLimits(
+        jobs_per_minute=MAX_LIMIT, jobs_in_flight=MAX_LIMIT, pixels_per_day=MAX_LIMIT, dollars_per_month=MAX_BUDGET
+    )
+    await add(fair_use, store, with_limits(limits), reserved=1)
 
 
 async def test_requests_a_minute_are_counted_by_caller(fair_use: FairUse) -> None:
@@ -168,6 +233,28 @@ async def test_jobs_that_are_refused_for_another_reason_use_no_pixels(fair_use: 
     assert use_of([*await fair_use.usage(alice)], LimitKind.PIXELS_PER_DAY) == (10, 0, None)
 
 
+async def test_job_that_the_store_did_not_add_uses_no_pixels_but_one_of_the_jobs_a_minute(fair_use: FairUse) -> None:
+    alice = with_limits(CallerLimits(pixels_per_day=10, jobs_per_minute=10))
+    with pytest.raises(QueueFull):
+        async with fair_use.admitting(alice, pixels=10, reserved=None):
+            raise QueueFull(retry_after_seconds=1)
+    async with fair_use.admitting(alice, pixels=10, reserved=None) as admission:
+        admission.undo()
+
+    usage = [*await fair_use.usage(alice)]
+    assert use_of(usage, LimitKind.PIXELS_PER_DAY) == (10, 0, None)
+    assert use_of(usage, LimitKind.JOBS_PER_MINUTE)[:2] == (10, 2)
+
+
+async def test_hanging_up_gives_no_pixels_back(fair_use: FairUse) -> None:
+    alice = with_limits(CallerLimits(pixels_per_day=10))
+    with pytest.raises(asyncio.CancelledError):
+        async with fair_use.admitting(alice, pixels=10, reserved=None):
+            raise asyncio.CancelledError
+
+    assert use_of([*await fair_use.usage(alice)], LimitKind.PIXELS_PER_DAY)[:2] == (10, 10)
+
+
 async def test_jobs_in_flight_are_counted_until_they_end(fair_use: FairUse, store: JobStore) -> None:
     alice = with_limits(CallerLimits(jobs_in_flight=2))
     jobs = [await add(fair_use, store, alice) for _ in range(2)]
@@ -184,6 +271,25 @@ async def test_concurrent_jobs_get_the_places_in_flight_and_no_more(fair_use: Fa
     added = await asyncio.gather(*(added_at_once(fair_use, store, each, calls=30) for each in (alice, bob)))
 
     assert added == [5, 5]
+
+
+async def test_small_jobs_that_come_in_while_the_store_is_read_are_counted(hands: Hands) -> None:
+    store = Reading(90)
+    fair_use = FairUse(MemoryRateLimiter(), store, clock=hands, monotonic=hands.monotonic)  # type: ignore[arg-type]
+    alice = with_limits(CallerLimits(dollars_per_month=0.000_1))
+    (await fair_use.place_in_budget("alice", 100, 1)).leave()
+    store.charges += 1
+    store.may_answer.clear()
+    large = asyncio.create_task(add_nothing(fair_use, alice, reserved=50))
+    await eventually(lambda: store.waiting)
+
+    held = store.charges + await places(fair_use, 9)
+    store.may_answer.set()
+    with pytest.raises(BudgetExceeded):
+        await large
+    held += await places(fair_use, 30)
+
+    assert held == 100
 
 
 async def test_jobs_in_flight_of_other_processes_are_seen(fair_use: FairUse, store: JobStore, hands: Hands) -> None:
@@ -380,6 +486,26 @@ async def test_repeat_of_a_key_is_never_refused_by_a_limit(tmp_path: Path, limit
             await shop.jobs.submit(CALLER, replace(REQUEST, prompt="a dog", idempotency_key="k"))
 
         assert (again.is_new, again.job.id) == (False, first.job.id)
+
+
+async def test_only_jobs_that_are_queued_use_pixels(tmp_path: Path) -> None:
+    limits = CallerLimits(pixels_per_day=10 * PIXELS)
+    async with a_shop(tmp_path, ScriptedEndpoint([]), defaults=limits) as shop:
+        for _ in range(5):
+            await shop.jobs.submit(CALLER, replace(REQUEST, idempotency_key="k"))
+        refused: list[Text2ImageError] = []
+        for service, request in (
+            (shop.jobs, replace(REQUEST, prompt="a dog", idempotency_key="k")),
+            (replace(shop.jobs, max_queued=1), REQUEST),
+        ):
+            with pytest.raises((IdempotencyConflict, QueueFull)) as caught:
+                await service.submit(CALLER, request)
+            refused.append(caught.value)
+
+        assert [type(each) for each in refused] == [IdempotencyConflict, QueueFull]
+        assert shop.jobs.fair_use is not None
+        usage = [*await shop.jobs.fair_use.usage(CALLER)]
+        assert use_of(usage, LimitKind.PIXELS_PER_DAY)[1] == PIXELS
 
 
 async def test_budget_is_spent_by_what_jobs_cost(tmp_path: Path) -> None:

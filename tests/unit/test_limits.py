@@ -121,7 +121,7 @@ def test_fields_in_fragments_that_go_in_circles_are_for_validation_to_refuse() -
         ("{ __typename }", 1),
         ("{ models { id } }", 1 + 10),
         ("{ models { limits { maxSteps } } }", 1 + 10 * 2),
-        ("{ jobs { totalCount } }", 2),
+        ("{ jobs { totalCount } }", 501),
         ("{ jobs { edges { cursor } } }", 2 + PAGE_ITEMS),
         ("{ jobs(first: 3) { edges { cursor node { id } } } }", 2 + 3 * 3),
         ("{ jobs(last: 3) { edges { cursor } } }", 2 + 3),
@@ -236,3 +236,16 @@ async def test_a_request_that_costs_too_much_is_refused_before_it_is_executed() 
         }
     ]
     assert cost(query, {"n": 5}) < LIMITS.cost
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("{ nodes(ids: " + "9" * 5000 + ") { id } }", 2),
+        ("query ($x: ID = " + "9" * 5000 + ") { job(id: $x) { id } }", 2),
+        ("query ($n: [ID!]! = " + "9" * 5000 + ") { nodes(ids: $n) { id } }", 101),
+    ],
+    ids=["an ID", "a default", "a default of a list"],
+)
+def test_numbers_of_any_length_are_counted(query: str, expected: int) -> None:
+    assert cost(query) == expected

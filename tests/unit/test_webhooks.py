@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -26,21 +27,36 @@ from graphql_api.adapters.image_store import open_image_store
 from graphql_api.adapters.image_store.folder import FolderImageStore
 from graphql_api.adapters.job_store import open_job_store
 from graphql_api.adapters.webhook_sender import open_webhook_sender
-from graphql_api.domain.errors import DeliveryNotFound, InvalidInput, ModelFailed, ServiceUnavailable
+from graphql_api.adapters.webhook_sender.addresses import AddressRule
+from graphql_api.adapters.webhook_sender.sender import HttpWebhookSender
+from graphql_api.bootstrap import open_services
+from graphql_api.domain.caller import Caller, CallerLimits
+from graphql_api.domain.errors import (
+    DeliveryNotFound,
+    IdempotencyConflict,
+    InvalidInput,
+    ModelFailed,
+    RateLimited,
+    ServiceUnavailable,
+)
+from graphql_api.domain.generation import GenerationRequest
 from graphql_api.domain.ids import CallerId, JobId, global_id, new_job_id
 from graphql_api.domain.job import CancelOutcome, Job
 from graphql_api.domain.webhook import Delivery, DeliveryState, Webhook, WebhookEvent
-from graphql_api.ports import DueDelivery, ImageStore, JobDeliveries, JobStore, WebhookSender
+from graphql_api.ports import DueDelivery, ImageStore, JobDeliveries, JobQuery, JobStore, Submitted, WebhookSender
 from graphql_api.service.clock import utc_now
+from graphql_api.service.jobs import JobService
 from graphql_api.service.postman import BACKOFF_SECONDS, PATIENCE, Postman, PostmanOptions
 from graphql_api.service.webhook_messages import WebhookMessages
 from graphql_api.service.webhook_signing import WebhookSecrets
 from graphql_api.service.webhooks import Mailing, Webhooks
+from graphql_api.settings import Settings
 from tests.clients.node import node_environment, node_folder
 from tests.clients.ports import free_port
 from tests.clients.waiting import eventually
 from tests.clients.webhook_receiver import WebhookReceiver, close, hang, status, when
 from tests.contract.sample_jobs import ALICE, BOB, a_job, added, claimed, live, moved, succeeded
+from tests.unit.shop import ScriptedEndpoint, a_shop
 
 MASTER = "m" * 32
 OLD_MASTER = "o" * 32
@@ -666,13 +682,146 @@ async def test_what_is_not_a_delivery_of_the_caller_cannot_be_replayed(
 
 
 async def test_a_webhook_is_checked_before_it_is_taken(office: Office, receiver: WebhookReceiver) -> None:
-    await office.webhooks.check(Webhook(url=receiver.url, events=ONLY_END))
+    office.webhooks.check_form(Webhook(url=receiver.url, events=ONLY_END))
+    await office.webhooks.check_host(ALICE, Webhook(url=receiver.url, events=ONLY_END))
     with pytest.raises(InvalidInput, match="public address") as raised:
-        await office.webhooks.check(Webhook(url="https://10.0.0.1/", events=ONLY_END))
+        await office.webhooks.check_host(ALICE, Webhook(url="https://10.0.0.1/", events=ONLY_END))
+    assert raised.value.path == ("webhook", "url")
+    with pytest.raises(InvalidInput, match="https") as raised:
+        office.webhooks.check_form(Webhook(url="ftp://10.0.0.1/", events=ONLY_END))
     assert raised.value.path == ("webhook", "url")
     with pytest.raises(InvalidInput, match="event") as raised:
-        await office.webhooks.check(Webhook(url=receiver.url, events=frozenset()))
+        office.webhooks.check_form(Webhook(url=receiver.url, events=frozenset()))
     assert raised.value.path == ("webhook", "events")
+
+
+class Names:
+    """A name server that is away for a while."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = addresses
+        self.is_away = False
+        self.asked_by: list[str] = []
+
+    async def __call__(self, host: str, *, lane: str = "") -> Sequence[str]:
+        self.asked_by.append(lane)
+        if self.is_away:
+            raise socket.gaierror(socket.EAI_AGAIN, "not now")
+        return self.addresses
+
+
+@dataclass
+class Counter:
+    """Where jobs with webhooks are submitted."""
+
+    jobs: JobService
+    names: Names
+
+    async def submit(self, *, url: str = "https://hooks.example/", key: str | None = None, steps: int = 2) -> Submitted:
+        request = GenerationRequest(
+            prompt="a fox", steps=steps, webhook=Webhook(url=url, events=ONLY_END), idempotency_key=key
+        )
+        return await self.jobs.submit(CALLER, request)
+
+
+CALLER = Caller(id=ALICE, name="alice", account="acme", limits=CallerLimits(jobs_per_minute=3))
+
+
+@pytest_asyncio.fixture
+async def counter(tmp_path: Path) -> AsyncIterator[Counter]:
+    async with a_shop(tmp_path, ScriptedEndpoint([])) as shop:
+        names = Names("1.1.1.1")
+        sender = HttpWebhookSender(AddressRule(), resolve=names)
+        mailing = Mailing(store=shop.store, sender=sender, secrets=WebhookSecrets(MASTER))
+        yield Counter(replace(shop.jobs, webhooks=Webhooks(mailing)), names)
+
+
+async def test_a_repeat_of_a_key_finds_its_job_while_names_cannot_be_looked_up(counter: Counter) -> None:
+    first = await counter.submit(key="k")
+    counter.names.is_away = True
+
+    again = await counter.submit(key="k")
+
+    assert (again.is_new, again.job.id) == (False, first.job.id)
+    with pytest.raises(IdempotencyConflict):
+        await counter.submit(key="k", steps=3)
+    with pytest.raises(ServiceUnavailable):
+        await counter.submit(key="another")
+    assert counter.names.asked_by == [ALICE, ALICE]
+
+
+async def test_a_repeat_of_a_key_finds_its_job_after_its_host_has_moved_inside(counter: Counter) -> None:
+    first = await counter.submit(key="k")
+    counter.names.addresses = ("10.0.0.1",)
+
+    assert (await counter.submit(key="k")).job.id == first.job.id
+    with pytest.raises(InvalidInput) as raised:
+        await counter.submit()
+    assert raised.value.path == ("webhook", "url")
+
+
+async def test_names_are_looked_up_only_for_who_may_submit_more_jobs(counter: Counter) -> None:
+    counter.names.addresses = ()
+    for _ in range(3):
+        with pytest.raises(InvalidInput):
+            await counter.submit()
+
+    with pytest.raises(RateLimited):
+        await counter.submit()
+
+    assert len(counter.names.asked_by) == 3
+
+
+async def test_a_url_that_is_none_is_refused_before_anything_is_counted(counter: Counter) -> None:
+    for _ in range(10):
+        with pytest.raises(InvalidInput) as raised:
+            await counter.submit(url="ftp://hooks.example/")
+        assert raised.value.path == ("webhook", "url")
+
+    assert (await counter.submit()).is_new
+
+
+async def test_a_job_whose_host_cannot_be_looked_up_is_not_queued(counter: Counter) -> None:
+    counter.names.is_away = True
+
+    with pytest.raises(ServiceUnavailable, match="try again"):
+        await counter.submit()
+
+    assert await counter.jobs.count(ALICE, JobQuery()) == 0
+
+
+# --- programs --------------------------------------------------------------------------------------------------------
+
+
+def settings_for(folder: Path, **settings: str) -> Settings:
+    return Settings.model_validate(
+        {"data_dir": folder, "webhook_secret": MASTER, "webhook_networks": "127.0.0.0/8", **settings}
+    )
+
+
+async def test_a_program_without_a_worker_sends_what_it_accepts(tmp_path: Path, receiver: WebhookReceiver) -> None:
+    webhook = Webhook(url=receiver.url, events=ONLY_END)
+    caller = Caller(id=ALICE, name="alice", account="acme")
+    async with open_services(settings_for(tmp_path), with_worker=False) as services:
+        submitted = await services.jobs.submit(caller, GenerationRequest(prompt="a fox", webhook=webhook))
+        await services.jobs.cancel(ALICE, submitted.job.id)
+        await eventually(lambda: receiver.received)
+
+    assert receiver.received[0].message["type"] == "job.canceled"
+
+
+@pytest.mark.parametrize(
+    ("settings", "warnings"),
+    [({}, 1), ({"public_url": "https://images.example"}, 0), ({"webhook_secret": ""}, 0)],
+    ids=["no origin", "origin", "no webhooks"],
+)
+async def test_who_sends_paths_instead_of_urls_is_warned_at_the_start(
+    tmp_path: Path, settings: dict[str, str], warnings: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_services(settings_for(tmp_path, **settings), with_worker=False):
+        pass
+
+    assert caplog.text.count("TEXT2IMAGE_PUBLIC_URL") == warnings
 
 
 async def test_callers_see_the_log_of_a_job_and_their_secret(office: Office, receiver: WebhookReceiver) -> None:
@@ -687,7 +836,7 @@ async def test_a_server_without_a_secret_has_no_webhooks() -> None:
     webhooks = Webhooks()
 
     with pytest.raises(InvalidInput) as raised:
-        await webhooks.check(Webhook(url="https://hooks.example/", events=ONLY_END))
+        webhooks.check_form(Webhook(url="https://hooks.example/", events=ONLY_END))
     assert raised.value.path == ("webhook",)
     with pytest.raises(DeliveryNotFound):
         await webhooks.replay(ALICE, f"{new_job_id()}.1")

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 import jwt
 
@@ -19,6 +19,7 @@ from graphql_api.adapters.authenticator.jwks import FETCH_SECONDS, IssuerKey, Is
 from graphql_api.domain.caller import MAX_NAME_CHARS, UNLIMITED, Caller, CallerLimits, CallerRole
 from graphql_api.domain.errors import NotAuthenticated, ServiceUnavailable
 from graphql_api.domain.ids import CallerId
+from graphql_api.ports import MAX_BUDGET, MAX_LIMIT
 
 logger = logging.getLogger(__name__)
 
@@ -237,8 +238,7 @@ def _limits_in(claim: object) -> tuple[CallerRole, CallerLimits]:
     limits: dict[str, Any] = {}
     for field in fields(CallerLimits):
         value = claim.get(field.name)
-        is_whole = isinstance(value, int) or field.name not in _WHOLE_LIMITS
-        if value is not None and not (_is_number(value) and is_whole and value >= 0):
+        if value is not None and not _is_limit(value, is_whole=field.name in _WHOLE_LIMITS):
             raise ClaimNotUnderstood(f"the member {field.name}")
         limits[field.name] = value
     return CallerRole.MEMBER if role is None else CallerRole[role.upper()], CallerLimits(**limits)
@@ -260,8 +260,17 @@ def _caller_id(value: object) -> CallerId | None:
     return CallerId(value)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_limit(value: object, *, is_whole: bool) -> bool:
+    if not _is_number(value) or (is_whole and not isinstance(value, int)):
+        return False
+    return 0 <= value <= (MAX_LIMIT if is_whole else MAX_BUDGET)
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    # Whole numbers of hundreds of digits, which JSON may hold, are too much for `isfinite`.
+    if isinstance(value, int):
+        return not isinstance(value, bool)
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _is_plain(value: str) -> bool:

@@ -139,9 +139,16 @@ class PostgresJobStore:
     async def lost_leases(self, limit: int) -> Sequence[Job]:
         return _jobs(await self._pool.read("lost_leases", limit))
 
-    async def jobs_ahead(self, job: Job) -> int:
-        ((ahead,),) = await self._pool.read("jobs_ahead", job.id, job.model_name)
-        return int(ahead)
+    async def jobs_ahead(self, jobs: Sequence[Job]) -> Mapping[JobId, int]:
+        if not jobs:
+            return {}
+        if len(jobs) == 1:
+            # Counting is many times as fast as numbering.
+            (job,) = jobs
+            ((ahead,),) = await self._pool.read("jobs_ahead", job.id, job.model_name)
+            return {job.id: int(ahead)}
+        rows = await self._pool.read("jobs_ahead_of_each", jobs[0].model_name, [job.id for job in jobs])
+        return {row["id"]: row["ahead"] for row in rows}
 
     async def orphans(self, model_names: Sequence[str], limit: int, *, created_before: datetime) -> Sequence[Job]:
         return _jobs(await self._pool.read("orphans", model_names, limit, microseconds(created_before)))

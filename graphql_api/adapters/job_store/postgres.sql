@@ -322,6 +322,14 @@ SELECT count(*) FROM jobs
 WHERE status = 'QUEUED' AND model = $2
     AND (turn, created_at, id) < (SELECT turn, created_at, id FROM jobs WHERE id = $1);
 
+-- name: jobs_ahead_of_each
+-- Of several jobs, in one pass over the queue.
+SELECT id, ahead FROM (
+    SELECT id, row_number() OVER (ORDER BY turn, created_at, id) - 1 AS ahead
+    FROM jobs WHERE status = 'QUEUED' AND model = $1
+) AS line
+WHERE id = ANY($2);
+
 -- name: orphans
 -- From model to model in the index, since looking at every queued job would take long when there are many.
 WITH RECURSIVE queued_models (model) AS (
@@ -374,12 +382,13 @@ RETURNING
 
 -- name: save_delivery
 -- Those behind it wait for it no longer than it is pending. Whoever has the lock of the job may lock its deliveries.
+-- Without attempts, those that are there stay.
 WITH job AS MATERIALIZED (
     SELECT id FROM jobs WHERE id = $1 FOR NO KEY UPDATE
 ),
 saved AS (
     UPDATE deliveries SET
-        state = $3, begun_at = $4, next_attempt_at = $5, attempts = $6,
+        state = $3, begun_at = $4, next_attempt_at = $5, attempts = coalesce($6, attempts),
         claim = claim + 1, lease_until = '-infinity', due_at = coalesce($5, due_at)
     FROM job
     WHERE job_id = job.id AND revision = $2 AND claim = coalesce($7, claim)

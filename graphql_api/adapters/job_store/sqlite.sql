@@ -188,6 +188,14 @@ SELECT count(*) FROM jobs
 WHERE status = 'QUEUED' AND model = ?
     AND (turn, created_at, id) < (SELECT turn, created_at, id FROM jobs WHERE id = ?);
 
+-- name: jobs_ahead_of_each
+-- Of several jobs, in one pass over the queue.
+SELECT id, ahead FROM (
+    SELECT id, row_number() OVER (ORDER BY turn, created_at, id) - 1 AS ahead
+    FROM jobs WHERE status = 'QUEUED' AND model = :model
+)
+WHERE id IN (SELECT value FROM json_each(:ids));
+
 -- name: orphans
 -- From model to model in the index, since looking at every queued job would take long when there are many.
 WITH RECURSIVE queued_models (model) AS (
@@ -270,8 +278,9 @@ UPDATE deliveries SET claim = :claim, lease_until = :lease_until, due_at = :leas
 WHERE job_id = :job_id AND revision = :revision;
 
 -- name: save_delivery
+-- Without attempts, those that are there stay.
 UPDATE deliveries SET
-    state = :state, begun_at = :begun_at, next_attempt_at = :next_attempt_at, attempts = :attempts,
+    state = :state, begun_at = :begun_at, next_attempt_at = :next_attempt_at, attempts = ifnull(:attempts, attempts),
     claim = claim + 1, lease_until = 0, due_at = ifnull(:next_attempt_at, due_at)
 WHERE job_id = :job_id AND revision = :revision AND claim = ifnull(:claim, claim);
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from graphql_api.adapters.job_store.readable import readable
 from graphql_api.adapters.job_store.rows import (
     attempts_column,
     delivery_of,
@@ -40,31 +41,33 @@ def queue_delivery(db: sqlite3.Connection, moved: Job, webhook: Webhook, data: s
     db.execute(_SQL["queue_delivery"], told)
 
 
-def claim_deliveries(db: sqlite3.Connection, limit: int, *, now: int, lease_until: int) -> Sequence[DueDelivery]:
-    """Lease up to `limit` deliveries that are due."""
-    claimed = []
-    for *columns, claim, data in db.execute(_SQL["due_deliveries"], (now, limit)).fetchall():
-        due = DueDelivery(delivery=_delivery(columns), job=job_of(data, None), claim=claim + 1)
-        lease = {
-            "claim": due.claim,
-            "lease_until": lease_until,
-            "job_id": due.delivery.job_id,
-            "revision": due.delivery.revision,
-        }
+def lease_deliveries(db: sqlite3.Connection, limit: int, *, now: int, lease_until: int) -> Sequence[Sequence[Any]]:
+    """Lease up to `limit` deliveries that are due. Their rows, for `due_deliveries`."""
+    rows = [
+        (*columns, claim + 1, data)
+        for *columns, claim, data in db.execute(_SQL["due_deliveries"], (now, limit)).fetchall()
+    ]
+    for job_id, _, revision, *_, claim, _ in rows:
+        lease = {"claim": claim, "lease_until": lease_until, "job_id": job_id, "revision": revision}
         db.execute(_SQL["lease_delivery"], lease)
-        claimed.append(due)
-    return claimed
+    return rows
+
+
+def due_deliveries(rows: Sequence[Sequence[Any]]) -> Sequence[DueDelivery]:
+    """The deliveries that were leased, as far as they can be read."""
+    return readable(rows, _due)
 
 
 def save_delivery(db: sqlite3.Connection, delivery: Delivery, claim: int | None) -> bool:
-    """Write a delivery, whoever holds it or only for a claim, and line up those behind it."""
+    """Write a delivery, whoever holds it or only for a claim, and line up those behind it. The attempts are written for
+    a claim only."""
     saved = {
         "job_id": delivery.job_id,
         "revision": delivery.revision,
         "state": delivery.state.value,
         "begun_at": microseconds(delivery.begun_at),
         "next_attempt_at": maybe_microseconds(delivery.next_attempt_at),
-        "attempts": attempts_column(delivery),
+        "attempts": None if claim is None else attempts_column(delivery),
         "claim": claim,
     }
     if db.execute(_SQL["save_delivery"], saved).rowcount != 1:
@@ -76,6 +79,11 @@ def save_delivery(db: sqlite3.Connection, delivery: Delivery, claim: int | None)
 def deliveries_of(db: sqlite3.Connection, job_id: JobId) -> Sequence[Delivery]:
     """The deliveries of a job, by rising revision."""
     return [_delivery(row) for row in db.execute(_SQL["deliveries"], (job_id,))]
+
+
+def _due(row: Sequence[Any]) -> DueDelivery:
+    *columns, claim, data = row
+    return DueDelivery(delivery=_delivery(columns), job=job_of(data, None), claim=claim)
 
 
 def _delivery(columns: Sequence[Any]) -> Delivery:

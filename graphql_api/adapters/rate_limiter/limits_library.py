@@ -45,6 +45,18 @@ CHUNKS = 100
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.@:|-]{1,100}")
 
+_GIVE_BACK = """
+local amount = tonumber(ARGV[1])
+for _, key in ipairs(KEYS) do
+    local given = math.min(tonumber(redis.call('get', key)) or 0, amount)
+    if given > 0 then
+        redis.call('decrby', key, given)
+        amount = amount - given
+    end
+end
+"""
+"""Counts so much less, in this window first."""
+
 Counts = tuple[int, float, int, float]
 """Units of the window before this one, seconds until they count no more, units of this one, seconds until it counts no
 more after having become the one before."""
@@ -65,6 +77,11 @@ class MemoryRateLimiter:
         if self._limiter.hit(item, name, cost=amount):
             return None
         return _seconds_until_free(window, amount, self._counts(item, name))
+
+    async def give_back(self, window: Window, key: str, amount: int) -> None:
+        """See RateLimiter."""
+        item = _item(window)
+        self._counters.give_back(item.key_for(_safe(key)), item.get_expiry(), amount)
 
     async def use(self, window: Window, key: str) -> WindowUse:
         """See RateLimiter."""
@@ -94,6 +111,15 @@ class _Counters(MemoryStorage):
         self.expirations.setdefault(key, time.time() + expiry)
         return count
 
+    def give_back(self, key: str, expiry: int, amount: int) -> None:
+        """Count so much less, in this window first."""
+        for name in reversed(self.sliding_window_keys(key, expiry, time.time())):
+            count = self.get(name)
+            given = min(count, amount)
+            if given:
+                self.storage[name] = count - given
+                amount -= given
+
     def sweep(self) -> None:
         """Forget what counts no more."""
         now = time.time()
@@ -122,6 +148,14 @@ class _Advance:
         self.left -= amount
         return True
 
+    def put_back(self, amount: int, most: int, now: float) -> int:
+        """Keep what was taken in advance, up to `most` in all. Returns what is not kept."""
+        # What was refused may find room now.
+        self.refused_until = 0.0
+        kept = min(amount, max(most - self.left, 0)) if now < self.left_until else 0
+        self.left += kept
+        return amount - kept
+
     def refusal(self, amount: int, now: float) -> float | None:
         """In how many seconds to try again, where that is known."""
         is_known = amount >= self.refused_amount and now < min(self.refused_until, self.ask_again_at)
@@ -139,7 +173,7 @@ class ValkeyRateLimiter:
     asked for, and spends it by itself for as long as the window is. So a caller may get 1 % of a limit less for each
     process that they have left, and 1 % more in a window that begins while a process still has something. A refusal is
     repeated for a second without asking. While Valkey does not answer, this process counts by itself, and knows nothing
-    of what was taken before.
+    of what was taken before; what it cannot do because of the call alone is counted here for that call alone.
     """
 
     def __init__(self, storage: RedisStorage) -> None:
@@ -151,7 +185,9 @@ class ValkeyRateLimiter:
         self._advances: dict[str, _Advance] = {}
         self._calls = asyncio.Semaphore(CALLS_AT_A_TIME)
         self._swept_at = self._ask_at = time.monotonic()
-        self._is_away = False
+        self._is_away = self._has_warned = False
+        client: Any = storage.bridge.get_connection()  # type: ignore[attr-defined]
+        self._undo = client.register_script(_GIVE_BACK)
 
     async def take(self, window: Window, key: str, amount: int = 1) -> float | None:
         """See RateLimiter."""
@@ -170,8 +206,23 @@ class ValkeyRateLimiter:
                 try:
                     return await self._take_shared(window, item, name, amount, advance)
                 except _errors() as error:
-                    self._lost(error)
+                    self._failed(error)
         return await self._own.take(window, key, amount)
+
+    async def give_back(self, window: Window, key: str, amount: int) -> None:
+        """See RateLimiter."""
+        item = _item(window)
+        name, now = item.key_for(_safe(key)), time.monotonic()
+        left_over = self._advance(name).put_back(amount, window.limit // CHUNKS, now)
+        if not left_over:
+            return
+        if self._may_ask(now):
+            try:
+                await self._give_back_shared(name, left_over)
+            except _errors() as error:
+                self._failed(error)
+        else:
+            await self._own.give_back(window, key, left_over)
 
     async def use(self, window: Window, key: str) -> WindowUse:
         """See RateLimiter."""
@@ -181,7 +232,7 @@ class ValkeyRateLimiter:
         try:
             counts = await self._counts(item, name)
         except _errors() as error:
-            self._lost(error)
+            self._failed(error)
             return await self._own.use(window, key)
         advance = self._advances.get(item.key_for(name))
         has_left = advance is not None and time.monotonic() < advance.left_until
@@ -215,6 +266,13 @@ class ValkeyRateLimiter:
         self._found()
         return is_taken
 
+    async def _give_back_shared(self, name: str, amount: int) -> None:
+        # The library's names of this window and the one before.
+        keys = [self._storage.bridge.prefixed_key(each) for each in (f"{{{name}}}", f"{{{name}}}/-1")]
+        async with asyncio.timeout(ANSWER_SECONDS), self._calls:
+            await self._undo(keys, [amount])
+        self._found()
+
     async def _counts(self, item: RateLimitItemPerSecond, name: str) -> Counts:
         async with asyncio.timeout(ANSWER_SECONDS), self._calls:
             counts = await self._storage.get_sliding_window(item.key_for(name), item.get_expiry())
@@ -228,6 +286,15 @@ class ValkeyRateLimiter:
             # One tries whether it is back; the others do not wait for that.
             self._ask_at = now + AWAY_SECONDS
         return True
+
+    def _failed(self, error: BaseException) -> None:
+        if not _is_of_the_call(error):
+            self._lost(error)
+        elif not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "the rate limiter's Valkey refuses a call, which is counted by this process alone: %r", error
+            )
 
     def _lost(self, error: BaseException) -> None:
         self._ask_at = time.monotonic() + AWAY_SECONDS
@@ -286,6 +353,14 @@ def _errors() -> tuple[type[Exception], ...]:
     from redis.exceptions import RedisClusterException, RedisError
 
     return RedisError, RedisClusterException, OSError, TimeoutError
+
+
+def _is_of_the_call(error: BaseException) -> bool:
+    """Whether the server answers, and only this call makes no sense to it. What says that the server is out of memory,
+    read-only or closed to us has a class of its own."""
+    from redis.exceptions import ResponseError
+
+    return type(error) is ResponseError
 
 
 @lru_cache(maxsize=1_000)

@@ -11,18 +11,17 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Protocol
 
 import httpcore
 import httpx
 
 from graphql_api import __version__
 from graphql_api.adapters.webhook_sender.addresses import AddressRule
-from graphql_api.adapters.webhook_sender.names import NameLookup
+from graphql_api.adapters.webhook_sender.names import PER_LANE, NameLookup
 from graphql_api.adapters.webhook_sender.target import BadTarget, Target, target_of
-from graphql_api.domain.errors import NotDelivered
-
-Resolve = Callable[[str], Awaitable[Sequence[str]]]
-"""The addresses of a host. Raises OSError."""
+from graphql_api.domain.errors import NotDelivered, ServiceUnavailable
 
 TOTAL_SECONDS = 15.0
 CONNECT_SECONDS = 5.0
@@ -32,6 +31,19 @@ _MAX_ADDRESSES = 4
 
 _NOT_PUBLIC = "The URL must lead to a public address."
 _NOT_HTTPS = "The URL must begin with https://."
+_NO_VERDICT = "The host of the webhook cannot be looked up for the moment; try again."
+
+
+class Resolve(Protocol):
+    """Looks names up."""
+
+    def __call__(self, host: str, *, lane: str = "") -> Awaitable[Sequence[str]]:
+        """The addresses of a host, none when there are none. Raises OSError when that cannot be told now."""
+        ...
+
+
+class _NoVerdict(Exception):
+    """A name could not be looked up, which says nothing of the name."""
 
 
 class HttpWebhookSender:
@@ -50,17 +62,29 @@ class HttpWebhookSender:
         authorities that the system or certifi knows. `connect_seconds` limits the lookup and the connecting, each;
         `total_seconds` limits all of a request."""
         self._rule = rule
-        self._resolve = resolve or NameLookup()
+        # Checks that hang must not keep the postman from sending.
+        self._resolve_to_check = resolve or NameLookup(per_lane=PER_LANE)
+        self._resolve_to_send = resolve or NameLookup()
         self._tls = tls or httpx.create_ssl_context()
         self._total_seconds = total_seconds
         self._connect_seconds = connect_seconds
 
-    async def check(self, url: str) -> str | None:
-        """See WebhookSender. A name that leads nowhere gets the same answer as one that leads to a private address."""
+    def check_form(self, url: str) -> str | None:
+        """See WebhookSender."""
         try:
-            await self._reachable(target_of(url))
+            target_of(url)
         except BadTarget as error:
             return str(error)
+        return None
+
+    async def check(self, url: str, *, lane: str) -> str | None:
+        """See WebhookSender. A name that leads nowhere gets the same answer as one that leads to a private address."""
+        try:
+            await self._reachable(target_of(url), partial(self._resolve_to_check, lane=lane))
+        except BadTarget as error:
+            return str(error)
+        except _NoVerdict as error:
+            raise ServiceUnavailable(_NO_VERDICT) from error
         return None
 
     async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
@@ -68,11 +92,13 @@ class HttpWebhookSender:
         try:
             async with asyncio.timeout(self._total_seconds):
                 target = target_of(url)
-                addresses = await self._reachable(target)
+                addresses = await self._reachable(target, self._resolve_to_send)
                 async with self._connection(target, addresses) as connection:
                     return await _post(connection, target, body, headers)
         except BadTarget as error:
             raise NotDelivered(str(error)) from error
+        except _NoVerdict as error:
+            raise NotDelivered("the host could not be looked up") from error
         except TimeoutError as error:
             raise NotDelivered(f"no answer in {self._total_seconds:g} s") from error
         except httpcore.ConnectError as error:
@@ -80,21 +106,19 @@ class HttpWebhookSender:
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise NotDelivered("the connection ended without an answer in HTTP") from error
 
-    async def _reachable(self, target: Target) -> Sequence[str]:
-        """The addresses to send to. Raises BadTarget."""
-        addresses = await self._addresses(target.host)
+    async def _reachable(self, target: Target, resolve: Callable[[str], Awaitable[Sequence[str]]]) -> Sequence[str]:
+        """The addresses to send to. Raises BadTarget or _NoVerdict."""
+        try:
+            async with asyncio.timeout(self._connect_seconds):
+                addresses = await resolve(target.host)
+        except OSError as error:
+            # A TimeoutError is one.
+            raise _NoVerdict from error
         if not target.is_secure and not (addresses and all(map(self._rule.names, addresses))):
             raise BadTarget(_NOT_HTTPS)
         if not addresses or not all(map(self._rule.allows, addresses)):
             raise BadTarget(_NOT_PUBLIC)
         return addresses
-
-    async def _addresses(self, host: str) -> Sequence[str]:
-        try:
-            async with asyncio.timeout(self._connect_seconds):
-                return await self._resolve(host)
-        except (OSError, TimeoutError):
-            return ()
 
     @asynccontextmanager
     async def _connection(
