@@ -129,7 +129,8 @@ class MemoryRateLimiter:
     """Counts in this process. Nothing waits.
 
     As in Valkey, a hundredth of a limit is taken in advance where that is more than what is asked for: the library
-    takes six times as long as spending it. So a caller may get 1 % more in a window that begins while something is left.
+    takes six times as long as spending it. So a caller may get 1 % more in a window that begins while something is
+    left.
     """
 
     def __init__(self) -> None:
