@@ -23,7 +23,7 @@ from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
-NICENESS = 10
+NICENESS = 19
 LARGE = "{dimensions: {width: 128, height: 128}}"
 MUTATION = (
     f'mutation {{ generateImage(input: {{prompt: "x", size: {LARGE}}}) {{ job {{ id }} errors {{ __typename }} }} }}'
