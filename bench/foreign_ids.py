@@ -9,14 +9,12 @@ machine happens to all three.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
 import statistics
 import time
-from typing import Any
 
 from bench.admission import new_key
 from bench.harness import PRODUCT, Contender, Figures, Server, Target, report, run, running
+from bench.load.graphql import Caller
 from graphql_api.domain.ids import global_id, new_job_id
 
 SERVER = Contender(
@@ -53,8 +51,8 @@ def main() -> None:
 
 
 async def _measure(server: Server, requests: int) -> Figures:
-    owner = await _Connection.open(server.port, new_key(server))
-    other = await _Connection.open(server.port, new_key(server))
+    owner = await Caller.open(server.port, token=new_key(server))
+    other = await Caller.open(server.port, token=new_key(server))
     jobs = [(await owner.ask(GENERATE, {}))["data"]["generateImage"]["job"]["id"] for _ in range(200)]
     own = [(await other.ask(GENERATE, {}))["data"]["generateImage"]["job"]["id"] for _ in range(200)]
     figures: dict[str, float] = {}
@@ -73,31 +71,6 @@ async def _measure(server: Server, requests: int) -> Figures:
                 seconds[kind].append(time.perf_counter() - began)
         figures |= {f"{what}_{kind}_us": 1e6 * statistics.median(found) for kind, found in seconds.items()}
     return figures
-
-
-class _Connection:
-    """A keep-alive connection of a caller."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._head = (
-            "POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            f"Authorization: Bearer {token}\r\n"
-        )
-
-    @classmethod
-    async def open(cls, port: int, token: str) -> _Connection:
-        """Connect."""
-        return cls(*await asyncio.open_connection("127.0.0.1", port), token)
-
-    async def ask(self, query: str, variables: object) -> Any:
-        """The answer to one request."""
-        body = json.dumps({"query": query, "variables": variables})
-        self._writer.write(f"{self._head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        _, _, rest = head.lower().partition(b"content-length:")
-        return json.loads(await self._reader.readexactly(int(rest.split(b"\r\n", 1)[0])))
 
 
 if __name__ == "__main__":

@@ -53,10 +53,10 @@ LIMITS = {
 MODEL = """
 [[model]]
 name = "sketch"
-endpoint = "sketch:"
+endpoint = "sketch:?step_seconds={step_seconds}"
 concurrency = 4
-limits = { max_count = 1, max_dimension = 128, max_prompt_length = 500, max_steps = 8, size_multiple = 8 }
-defaults = { width = 64, height = 64, steps = 8, guidance_scale = 7.5 }
+limits = {{ max_count = 1, max_dimension = 128, max_prompt_length = 500, max_steps = 8, size_multiple = 8 }}
+defaults = {{ width = 64, height = 64, steps = 8, guidance_scale = 7.5 }}
 """
 """All share two processors here: what one image may cost is bounded as it would be by a model's limits."""
 HONEST_LIMITS = ("--requests-per-minute", "2000", "--jobs-per-minute", "2000", "--jobs-in-flight", "200")
@@ -135,12 +135,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=100.0, help="of each of the two, in each round")
     parser.add_argument("--rate", type=float, default=10.0, help="mutations a second of the honest caller")
+    parser.add_argument("--step-seconds", type=float, default=0.0, help="as if the model ran elsewhere, so long a step")
     parser.add_argument("--each", type=int, default=2, help="tasks for each kind of attack")
     asked = parser.parse_args()
     attacks: Counter[str] = Counter()
     figures: list[Figures] = []
     with NamedTemporaryFile("w", suffix=".toml") as models, ExitStack() as stack:
-        models.write(MODEL)
+        models.write(MODEL.format(step_seconds=asked.step_seconds))
         models.flush()
         server = stack.enter_context(running(SERVER.with_environment(TEXT2IMAGE_MODELS=models.name)))
         honest_token, hostile_token = new_key(server, *HONEST_LIMITS), new_key(server)
@@ -154,7 +155,15 @@ def main() -> None:
                 print(f"The honest caller saw {errors[:5]}", file=sys.stderr)
             figures.append({**alone.figures(""), **beside.figures("hostile_"), "errors": len(errors)})
             print({name: round(value, 2) for name, value in figures[-1].items()}, file=sys.stderr)
-    report("neighbours", {"product": figures}, TARGETS, seconds=asked.seconds, rate=asked.rate, attacks=dict(attacks))
+    report(
+        "neighbours",
+        {"product": figures},
+        TARGETS,
+        seconds=asked.seconds,
+        rate=asked.rate,
+        step_seconds=asked.step_seconds,
+        attacks=dict(attacks),
+    )
 
 
 async def _observe(server: Server, token: str, *, seconds: float, rate: float) -> Honest:
