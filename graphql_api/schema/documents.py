@@ -32,6 +32,7 @@ from graphql_api.schema.costs import Cost, cost_of
 from graphql_api.schema.errors import ErrorCode
 from graphql_api.schema.limits import QueryLimits, exceeded_limit, operations_of, selects_introspection, too_much
 from graphql_api.schema.plans import Plan, plan_for
+from graphql_api.schema.tokens import has_more_tokens
 from graphql_api.schema.trusted import HASH_PREFIX, SETTING, DocumentRequest, TrustedDocuments, hash_of
 
 CACHED_DOCUMENTS = 256
@@ -154,6 +155,8 @@ class DocumentReader:
         limits = self._rules.limits
         if len(query) > limits.characters:
             return _refused(too_much("document", "characters", limits), ErrorCode.QUERY_TOO_COMPLEX)
+        if has_more_tokens(query, limits.tokens):
+            return _refused(too_much("document", "tokens", limits), ErrorCode.QUERY_TOO_COMPLEX)
         try:
             node = _parsed(query, limits.tokens)
             problem = exceeded_limit(node, limits)
