@@ -87,8 +87,6 @@ class Services:
     watching: WatchService
     schema: JobSchema
     authenticator: Authenticator
-    asks_who: bool
-    """Whether callers must show a credential."""
     fair_use: FairUse
     sessions: Sessions
     webhooks: Webhooks
@@ -99,6 +97,11 @@ class Services:
     streams: Streams = field(default_factory=Streams)
     worker: Worker | None = None
     """What runs jobs in this process."""
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether callers must show a credential."""
+        return not isinstance(self.authenticator, OneCaller)
 
 
 @asynccontextmanager
@@ -156,7 +159,6 @@ async def open_services(
             watching=WatchService(jobs=jobs, store=store, broker=broker),
             schema=schema.with_rules(document_rules(settings)),
             authenticator=known,
-            asks_who=not isinstance(known, OneCaller),
             fair_use=fair_use,
             sessions=sessions,
             webhooks=webhooks,

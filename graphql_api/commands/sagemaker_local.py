@@ -28,6 +28,7 @@ from graphql_api.sagemaker_local.runtime import Runtime, RuntimeOptions
 from graphql_api.telemetry import configure_logging
 
 HOST = "127.0.0.1"
+KEEP_ALIVE_SECONDS = 60
 DEFAULT_ENDPOINT = "sd=jumpstart-sd"
 DEFAULT_REGION = "us-east-1"
 SCHEMES = {
@@ -114,6 +115,9 @@ async def _serve(rehearsed: Rehearsed, listener: socket.socket) -> None:
                     access_log=False,
                     server_header=False,
                     proxy_headers=False,
+                    # Longer than the SDK keeps a connection (12 s): else one is closed in the instant of its use, and
+                    # an invocation that may have run is not sent again.
+                    timeout_keep_alive=KEEP_ALIVE_SECONDS,
                     timeout_graceful_shutdown=CLOSING_SECONDS,
                 ),
                 listener,

@@ -7,10 +7,11 @@
     |   |-- StyleNotFound
     |   |-- JobNotFound
     |   |-- IdempotencyConflict   the key was used before with other input
-    |   |-- QueueFull
-    |   |-- RateLimited
-    |   |-- BudgetExceeded
-    |   `-- DeliveryNotFound
+    |   |-- DeliveryNotFound
+    |   `-- RefusedForNow         it may be accepted later
+    |       |-- QueueFull
+    |       |-- RateLimited
+    |       `-- BudgetExceeded
     |-- AccessDenied              a top-level error, or the end of a connection
     |   |-- NotAuthenticated      nobody knows who asks, or the credential has ended
     |   `-- NotPermitted          the caller's role does not allow it
@@ -96,28 +97,34 @@ class IdempotencyConflict(RequestRefused):
         self.existing_job_id = existing_job_id
 
 
-class QueueFull(RequestRefused):
-    """No more jobs are accepted for now."""
+class RefusedForNow(RequestRefused):
+    """It may be accepted in `retry_after_seconds`."""
 
-    def __init__(self, *, retry_after_seconds: float) -> None:
-        super().__init__("The queue is full; try again later.")
-        self.retry_after_seconds = retry_after_seconds
-
-
-class RateLimited(RequestRefused):
-    """The caller uses too much of something; the message says of what."""
-
-    def __init__(self, *, retry_after_seconds: float, message: str = "Too many requests; try again later.") -> None:
+    def __init__(self, message: str, *, retry_after_seconds: float) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
 
 
-class BudgetExceeded(RequestRefused):
+class QueueFull(RefusedForNow):
+    """No more jobs are accepted for now."""
+
+    def __init__(self, *, retry_after_seconds: float) -> None:
+        super().__init__("The queue is full; try again later.", retry_after_seconds=retry_after_seconds)
+
+
+class RateLimited(RefusedForNow):
+    """The caller uses too much of something; the message says of what."""
+
+    def __init__(self, *, retry_after_seconds: float, message: str = "Too many requests; try again later.") -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+
+
+class BudgetExceeded(RefusedForNow):
     """The job would cost more than is left of the caller's budget for this month."""
 
     def __init__(self, *, retry_after_seconds: float) -> None:
-        super().__init__("The budget for this month does not allow this job.")
-        self.retry_after_seconds = retry_after_seconds
+        message = "The budget for this month does not allow this job."
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
 
 
 class DeliveryNotFound(RequestRefused):

@@ -16,7 +16,7 @@ from graphql_api.domain.errors import NotAuthenticated, RateLimited, ServiceUnav
 from graphql_api.http.addresses import place_of
 from graphql_api.http.errors import hold_back
 from graphql_api.ports import Authenticator
-from graphql_api.service.callers import OnEnd, Session, Sessions
+from graphql_api.service.callers import Sessions
 from graphql_api.service.fair_use import FairUse
 
 LOOKUPS_AT_A_TIME = 4
@@ -174,10 +174,6 @@ class Door:
             await hold_back()
             raise
 
-    def keep_open(self, token: str | None, caller: Caller, on_end: OnEnd) -> Session | None:
-        """Have `on_end` called when the credential that something was opened with counts no more."""
-        return self.sessions.add(token, caller, on_end)
-
 
 class Stay:
     """How long one stream may last by the right of its credential."""
@@ -186,7 +182,7 @@ class Stay:
         self._sessions = door.sessions
         self._limit: asyncio.Timeout | None = None
         self._is_over = False
-        self._session = door.keep_open(token, caller, self._end)
+        self._session = door.sessions.add(token, caller, self._end)
 
     @asynccontextmanager
     async def lasting(self) -> AsyncIterator[None]:

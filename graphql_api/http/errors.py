@@ -8,11 +8,9 @@ import math
 from starlette.responses import Response
 
 from graphql_api.domain.errors import (
-    BudgetExceeded,
     NotAuthenticated,
     NotPermitted,
-    QueueFull,
-    RateLimited,
+    RefusedForNow,
     RequestRefused,
     ServiceUnavailable,
     Text2ImageError,
@@ -67,7 +65,7 @@ def status_of(error: Text2ImageError) -> int:
             return 401
         case NotPermitted():
             return 403
-        case QueueFull() | RateLimited() | BudgetExceeded():
+        case RefusedForNow():
             return 429
         case ServiceUnavailable():
             return 503
@@ -93,7 +91,7 @@ def retry_header(seconds: float) -> dict[str, str]:
 
 def retry_after(error: Text2ImageError) -> float | None:
     """In how many seconds to try again, where that helps."""
-    if isinstance(error, QueueFull | RateLimited | BudgetExceeded):
+    if isinstance(error, RefusedForNow):
         return error.retry_after_seconds
     return RETRY_WHEN_AWAY_SECONDS if isinstance(error, ServiceUnavailable) else None
 

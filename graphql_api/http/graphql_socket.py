@@ -39,6 +39,7 @@ from graphql_api.http.request_ids import new_request_id
 from graphql_api.schema.context import Context
 from graphql_api.schema.errors import ErrorCode, top_level_error
 from graphql_api.schema.execution import unexpected_fault
+from graphql_api.schema.trusted import extensions_of
 from graphql_api.service.callers import Session
 from graphql_api.service.streams import Streams
 
@@ -143,7 +144,7 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         place = door.fair_use.socket(caller)
         place.__enter__()
         self._place, self.context.caller = place, caller
-        self._session = door.keep_open(token, caller, self._end)
+        self._session = door.sessions.add(token, caller, self._end)
 
     def _end(self, error: NotAuthenticated) -> None:
         self._leave(*_closing(error))
@@ -195,7 +196,7 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
                 payload.get("query") or "",
                 payload.get("variables"),
                 payload.get("operationName"),
-                extensions=_extensions(payload),
+                extensions=extensions_of(payload),
             )
             operation.task = asyncio.create_task(self.run_operation(operation))
             operation.task.add_done_callback(self._task_done)
@@ -253,13 +254,6 @@ class TransportSocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
 def _closing(error: NotAuthenticated) -> tuple[int, str]:
     """Code and reason of closing a socket whose credential does not count, or no more."""
     return (FORBIDDEN, "Token expired") if error.is_expired else (UNAUTHORIZED, "Unauthorized")
-
-
-def _extensions(payload: Mapping[str, Any]) -> dict[str, object] | None:
-    """The extensions of a request, with its `documentId` among them: that is where the schema looks."""
-    extensions: dict[str, object] | None = payload.get("extensions")
-    document_id = payload.get("documentId")
-    return extensions if document_id is None else {**(extensions or {}), "documentId": document_id}
 
 
 def _problem_of(message: object) -> str | None:

@@ -38,6 +38,7 @@ from graphql_api.http.errors import REFUSALS, error_response, refusal_response, 
 from graphql_api.http.graphql_socket import TransportSocket, TransportSocketHandler
 from graphql_api.schema.context import Context
 from graphql_api.schema.execution import JobSchema
+from graphql_api.schema.trusted import extensions_of
 from graphql_api.service.streams import Streams
 
 JSON = "application/json"
@@ -272,13 +273,7 @@ class GraphQLView(GraphQL[Context, None]):
 
 
 def _with_document_id(parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of a request, with its `documentId` among the extensions: that is where the schema looks."""
-    if parameters.get("documentId") is None:
-        return parameters
-    extensions = parameters.get("extensions") or {}
-    if not isinstance(extensions, dict):
-        return parameters
-    return {**parameters, "extensions": {**extensions, "documentId": parameters["documentId"]}}
+    return {**parameters, "extensions": extensions_of(parameters)} if "documentId" in parameters else parameters
 
 
 def _retry_hint() -> str:

@@ -144,7 +144,7 @@ def top_level_error(error: errors.RequestRefused) -> GraphQLError:
     match error:
         case errors.IdempotencyConflict():
             extensions["existingJobId"] = global_id("GenerationJob", error.existing_job_id)
-        case errors.QueueFull() | errors.RateLimited() | errors.BudgetExceeded():
+        case errors.RefusedForNow():
             extensions["retryAfterSeconds"] = error.retry_after_seconds
     return GraphQLError(error.message, extensions=extensions)
 

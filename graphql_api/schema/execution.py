@@ -69,9 +69,6 @@ class JobSchema(strawberry.Schema):
         other._documents = DocumentReader(self._schema, rules)
         return other
 
-    def _read_document(self, query: str) -> Document:
-        return self._documents.read(query)
-
     def is_subscription(self, query: str | None, operation_name: str | None, extensions: dict[str, Any] | None) -> bool:
         """Whether a request asks for a subscription that may be looked at; what is refused is none."""
         try:

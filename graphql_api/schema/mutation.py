@@ -7,17 +7,9 @@ from typing import Annotated
 import strawberry
 from strawberry import ID, argument
 
-from graphql_api.domain.errors import (
-    BudgetExceeded,
-    DeliveryNotFound,
-    JobNotFound,
-    QueueFull,
-    RateLimited,
-    RequestRefused,
-)
+from graphql_api.domain.errors import DeliveryNotFound, JobNotFound, RefusedForNow, RequestRefused
 from graphql_api.domain.ids import JobId, as_job_id, key_of
-from graphql_api.ports import Submitted
-from graphql_api.schema.context import Context, Info
+from graphql_api.schema.context import Info
 from graphql_api.schema.errors import (
     CancelJobError,
     DeleteJobError,
@@ -72,9 +64,9 @@ class Mutation:
         self, info: Info, input: Annotated[GenerateImageInput, argument(description="What to generate.")]
     ) -> GenerateImagePayload:
         try:
-            submitted = await submit(info.context, input)
+            submitted = await info.context.jobs.submit(info.context.caller, input.to_domain())
         except RequestRefused as error:
-            if isinstance(error, QueueFull | RateLimited | BudgetExceeded):
+            if isinstance(error, RefusedForNow):
                 info.context.retry_after_seconds = error.retry_after_seconds
             return GenerateImagePayload(errors=[user_error(error)])
         return GenerateImagePayload(job=GenerationJob.of(submitted.job))
@@ -116,12 +108,6 @@ class Mutation:
         except RequestRefused as error:
             return ReplayDeliveryPayload(errors=[user_error(error)])
         return ReplayDeliveryPayload(delivery=WebhookDelivery.of(delivery))
-
-
-async def submit(context: Context, input: GenerateImageInput) -> Submitted:
-    """Submit what a caller asks for. Raises NotPermitted and whatever `JobService.submit` does."""
-    context.check_may_write()
-    return await context.jobs.submit(context.caller, input.to_domain())
 
 
 def _job_id(opaque: str) -> JobId:

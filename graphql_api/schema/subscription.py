@@ -22,7 +22,6 @@ from graphql_api.schema.context import Info
 from graphql_api.schema.cursors import parse_event_cursor
 from graphql_api.schema.errors import ErrorCode, top_level_error
 from graphql_api.schema.inputs import GenerateImageInput, JobFilter, given, job_query
-from graphql_api.schema.mutation import submit
 from graphql_api.schema.types import JobEvent
 from graphql_api.service.watching import Events
 
@@ -46,7 +45,7 @@ class Subscription:
         try:
             if not given(input.idempotency_key):
                 raise InvalidInput("A subscription needs an idempotencyKey.", path=("idempotencyKey",))
-            submitted = await submit(context, input)
+            submitted = await context.jobs.submit(context.caller, input.to_domain())
             events = await context.watching.watch_job(context.caller_id, submitted.job.id)
         except RequestRefused as error:
             raise top_level_error(error) from error

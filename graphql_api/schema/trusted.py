@@ -85,6 +85,15 @@ def _operations_of(content: Mapping[str, Any], path: Path | str) -> Iterator[tup
         yield document_id, text
 
 
+def extensions_of(parameters: Mapping[str, Any]) -> Any:
+    """The extensions among the parameters of a request, with its `documentId` put into them: that is where
+    DocumentRequest looks, whatever the transport. What is no object is for others to refuse."""
+    extensions, document_id = parameters.get("extensions"), parameters.get("documentId")
+    if document_id is None or not isinstance(extensions, dict | None):
+        return extensions
+    return {**(extensions or {}), "documentId": document_id}
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentRequest:
     """How a request names its document: by text, by ID, or by both, which then have to agree."""

@@ -32,9 +32,7 @@ from graphql_api.schema.enums import (
 from graphql_api.schema.scalars import URL, UInt32
 from graphql_api.service import fair_use
 from graphql_api.service import jobs as job_service
-
-DOLLAR = 1_000_000
-"""Amounts are kept in millionths of a US dollar."""
+from graphql_api.service.costs import dollars
 
 
 @strawberry.interface(description="An object with a globally unique ID.")
@@ -383,7 +381,7 @@ class GenerationJob(Node):
             reference=job.reference,
             cancel_outcome=job.cancel_outcome,
             failure=None if job.failure is None else JobFailure.of(job.failure),
-            cost=None if job.cost is None else job.cost / DOLLAR,
+            cost=dollars(job.cost),
         )
 
     @strawberry.field(description="The model it runs on; null when it was removed since.")

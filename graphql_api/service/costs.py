@@ -22,6 +22,11 @@ def micro_dollars(model: Model, seconds: float) -> int | None:
     return None if price is None else round(max(seconds, 0.0) * price * MICRO_DOLLARS)
 
 
+def dollars(amount: int | None) -> float | None:
+    """An amount in US dollars."""
+    return None if amount is None else amount / MICRO_DOLLARS
+
+
 class Bill:
     """What one claim of a job has to pay."""
 

@@ -43,10 +43,6 @@ class Estimates:
         pace = await self._pace(model_name)
         return None if pace is None else pace.seconds_per_work * parameters.work
 
-    async def seconds_after_start(self, job: Job) -> float | None:
-        """From the invocation to the end."""
-        return await self._seconds_after_start(job.model_name, job.parameters)
-
     async def seconds_in_queue_and_after(self, job: Job, *, jobs_ahead: int) -> float | None:
         """From now to the end of a queued job. Jobs ahead are taken to be like it, and to share one worker's slots."""
         return await self.seconds_in_queue_and_after_of(job.model_name, job.parameters, jobs_ahead=jobs_ahead)

@@ -161,16 +161,17 @@ class JobService:
                 return moved
 
     async def delete(self, caller_id: CallerId, job_id: JobId) -> None:
-        """Delete a job with its images. Its worker stops, and what it has cost so far is charged.
-
-        Raises JobNotFound.
+        """Delete a job with its images. Its worker stops, and what it has cost so far is charged, once, however often
+        this is tried: where that is anything, the job is canceled first, without a word to its watchers, who hear of
+        the deletion. Raises JobNotFound.
         """
         while True:
             job = await self.get(caller_id, job_id)
             if job is None:
                 raise JobNotFound(path=("id",))
-            paid = self._paid_when_left(job)
-            if paid.charged == job.charged or (job := await self.store.update(paid)) is not None:
+            if job.is_final or self._paid_when_left(job).charged == job.charged:
+                break
+            if (job := await self.store.update(self._canceled(job))) is not None:
                 break
         if not await self.remove(job):
             raise JobNotFound(path=("id",))

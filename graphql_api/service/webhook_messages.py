@@ -11,8 +11,7 @@ from graphql_api.domain.ids import global_id
 from graphql_api.domain.job import Job, StoredImage
 from graphql_api.domain.webhook import Delivery
 from graphql_api.ports import ImageStore
-
-_DOLLAR = 1_000_000
+from graphql_api.service.costs import dollars
 
 
 class WebhookMessages:
@@ -54,7 +53,7 @@ class WebhookMessages:
             "failure": None
             if failure is None
             else {"code": failure.code.value, "message": failure.message, "retryable": failure.retryable},
-            "cost": None if job.cost is None else job.cost / _DOLLAR,
+            "cost": dollars(job.cost),
         }
 
     async def _image(self, image: StoredImage) -> Mapping[str, object]:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from graphql_api.adapters.rate_limiter import limits_library, open_rate_limiter
-from graphql_api.adapters.rate_limiter.limits_library import MemoryRateLimiter
+from graphql_api.adapters.rate_limiter import memory, open_rate_limiter, valkey
+from graphql_api.adapters.rate_limiter.memory import MemoryRateLimiter
 from graphql_api.ports import RateLimiter, Window
 from tests.clients.tls_proxy import Certificate, CuttableProxy
 from tests.clients.valkey_server import ValkeyCluster, ValkeyServer
@@ -220,7 +220,7 @@ async def test_any_key_can_be_counted(limiter: RateLimiter, key: str) -> None:
 
 
 async def test_memory_comes_back_when_windows_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits_library, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(memory, "SWEEP_SECONDS", 0.05)
     limiter, window = MemoryRateLimiter(), a_window(10, seconds=1)
     for number in range(1000):
         await limiter.take(window, f"caller-{number}")
@@ -286,7 +286,7 @@ def _calls(server: ValkeyServer) -> int:
 async def test_each_process_counts_by_itself_while_valkey_is_away(
     server: ValkeyServer, how: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits_library, "AWAY_SECONDS", 0.2)
+    monkeypatch.setattr(valkey, "AWAY_SECONDS", 0.2)
     window = a_window(5)
     async with open_rate_limiter(server.url) as limiter:
         assert await limiter.take(window, "alice", 5) is None
@@ -351,7 +351,7 @@ async def test_valkey_that_stands_still_delays_nobody_for_long(server: ValkeySer
         await limiter.take(a_window(5), "alice")
         server.pause()
         # Were each to wait for its answer, they would take many times as long.
-        async with asyncio.timeout(200 * limits_library.ANSWER_SECONDS / 5):
+        async with asyncio.timeout(200 * valkey.ANSWER_SECONDS / 5):
             for number in range(200):
                 assert await limiter.take(a_window(5), f"caller-{number}") is None
 

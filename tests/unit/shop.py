@@ -18,7 +18,7 @@ from PIL import Image
 from graphql_api.adapters.event_broker.memory import MemoryEventBroker
 from graphql_api.adapters.image_store import open_image_store
 from graphql_api.adapters.job_store import open_job_store
-from graphql_api.adapters.rate_limiter.limits_library import MemoryRateLimiter
+from graphql_api.adapters.rate_limiter.memory import MemoryRateLimiter
 from graphql_api.bootstrap import SKETCH
 from graphql_api.codecs import codec_named
 from graphql_api.domain.caller import UNLIMITED, Caller, CallerLimits

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from prometheus_client import REGISTRY
@@ -21,9 +22,11 @@ from graphql_api.domain.errors import (
     ModelFailed,
     ModelNotReady,
     ModelUnavailable,
+    ServiceUnavailable,
 )
-from graphql_api.domain.job import CancelOutcome, Job, JobStatus
-from graphql_api.ports import Answer, Invocation, StepDone, Work
+from graphql_api.domain.ids import JobId
+from graphql_api.domain.job import CancelOutcome, Job, JobStatus, Tombstone
+from graphql_api.ports import Answer, Invocation, JobStore, StepDone, Work
 from graphql_api.service import deferring
 from graphql_api.service.bench import WorkerOptions
 from graphql_api.service.costs import Bill, micro_dollars
@@ -319,6 +322,39 @@ async def test_canceled_job_costs_what_ran_until_then_or_to_its_end_where_it_can
 
         assert (canceled.cancel_outcome, dollars(canceled)) == (outcome, cost)
         assert await charged(shop, job) == cost
+
+
+class LosesAnswer:
+    """A job store whose first deletion is not made, as when the connection breaks."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self._has_lost = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def delete(self, job_id: JobId, *, at: datetime) -> Tombstone | None:
+        if not self._has_lost:
+            self._has_lost = True
+            raise ServiceUnavailable
+        return await self._store.delete(job_id, at=at)
+
+
+async def test_job_that_is_deleted_while_it_runs_is_charged_once_however_often_that_is_tried(tmp_path: Path) -> None:
+    clock, endpoint = Hands(), ScriptedEndpoint([asyncio.Event()], can_stop=True)
+    async with a_priced_shop(tmp_path, endpoint, clock=clock) as shop, shop.working():
+        job = await submitted(shop)
+        await eventually(lambda: endpoint.invocations)
+        clock.forward(3)
+        jobs = replace(shop.jobs, store=cast("JobStore", LosesAnswer(shop.store)))
+        with pytest.raises(ServiceUnavailable):
+            await jobs.delete(ALICE, job.id)
+        clock.forward(3)
+        await jobs.delete(ALICE, job.id)
+
+        assert await jobs.get(ALICE, job.id) is None
+        assert await charged(shop, job) == 3
 
 
 async def test_job_that_is_canceled_in_the_queue_costs_nothing(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from graphql_api.schema.trusted import DocumentRequest
 
 
 def code_of(query: str) -> str | None:
-    document = schema._read_document(query)
+    document = schema._documents.read(query)
     return str(document.errors[0].extensions["code"]) if document.errors else None  # type: ignore[index]
 
 
@@ -72,17 +72,17 @@ def test_a_fragment_counts_wherever_it_is_spread() -> None:
 
 
 def test_a_document_is_looked_at_once() -> None:
-    assert schema._read_document("{ models { id } }") is schema._read_document("{ models { id } }")
+    assert schema._documents.read("{ models { id } }") is schema._documents.read("{ models { id } }")
 
 
 def test_a_huge_document_is_not_kept() -> None:
     query = "{ __typename }" + " " * MAX_CACHED_CHARS
 
-    assert schema._read_document(query) is not schema._read_document(query)
+    assert schema._documents.read(query) is not schema._documents.read(query)
 
 
 def test_a_document_is_freed_without_the_garbage_collector() -> None:
-    document = schema._read_document("{ models { id } }")
+    document = schema._documents.read("{ models { id } }")
 
     assert document.node is not None and document.node.loc is not None
     assert document.node.loc.start_token.next is None
@@ -90,7 +90,7 @@ def test_a_document_is_freed_without_the_garbage_collector() -> None:
 
 
 def test_a_refused_document_is_not_kept_and_its_errors_say_where() -> None:
-    document = schema._read_document("{ models { id }\n nope }")
+    document = schema._documents.read("{ models { id }\n nope }")
 
     assert document.node is None
     assert [(error.nodes, error.__traceback__) for error in document.errors] == [(None, None)]
@@ -214,7 +214,7 @@ def test_the_type_of_an_object_is_always_told() -> None:
 def test_nothing_is_suggested_where_introspection_is_off() -> None:
     query = "{ model { ids } }"
 
-    assert "Did you mean" in schema._read_document(query).errors[0].message
+    assert "Did you mean" in schema._documents.read(query).errors[0].message
     assert all("Did you mean" not in error.message for error in without_introspection().read(query).errors)
 
 

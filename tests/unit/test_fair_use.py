@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from graphql_api.adapters.job_store import open_job_store
-from graphql_api.adapters.rate_limiter.limits_library import MemoryRateLimiter
+from graphql_api.adapters.rate_limiter.memory import MemoryRateLimiter
 from graphql_api.domain.caller import Caller, CallerLimits, CallerRole
 from graphql_api.domain.errors import (
     BudgetExceeded,

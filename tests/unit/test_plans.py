@@ -125,7 +125,7 @@ async def test_a_plan_gives_what_graphql_core_gives(query: str, job: Job | None)
     expected = await by_graphql_core(query, an_event(job), CONTEXT)
     plan = plan_of(query)
 
-    assert schema._read_document(query).errors == ()
+    assert schema._documents.read(query).errors == ()
     assert plan is not None
     assert expected.errors is None
     assert await plan.execute(an_event(job), CONTEXT) == expected.data
@@ -140,7 +140,7 @@ async def test_the_order_of_the_fields_is_that_of_the_selection() -> None:
 
 @pytest.mark.parametrize("query", UNKNOWN_SHAPES)
 def test_what_plans_do_not_know_is_left_to_graphql_core(query: str) -> None:
-    assert schema._read_document(query).errors == ()
+    assert schema._documents.read(query).errors == ()
     assert plan_of(query) is None
 
 

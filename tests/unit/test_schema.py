@@ -39,7 +39,7 @@ def test_everything_has_a_description() -> None:
 
 @pytest.mark.parametrize("tab", TABS, ids=lambda tab: tab["query"].split()[2])
 def test_the_tabs_of_the_explorer_hold_valid_operations(tab: dict[str, str]) -> None:
-    assert schema._read_document(tab["query"]).errors == ()
+    assert schema._documents.read(tab["query"]).errors == ()
 
 
 def test_the_explorer_is_strawberrys_page_with_our_endpoint_and_tabs() -> None:
@@ -77,4 +77,4 @@ def test_the_operations_of_the_readme_are_valid() -> None:
     blocks = re.findall(r"```graphql\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
     assert len(blocks) == 2
-    assert [schema._read_document(block).errors for block in blocks] == [(), ()]
+    assert [schema._documents.read(block).errors for block in blocks] == [(), ()]

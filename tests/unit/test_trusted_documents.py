@@ -268,5 +268,5 @@ def test_rules_share_the_schema_and_leave_it_as_it_was() -> None:
     server = schema.with_rules(DocumentRules(allows_introspection=False))
 
     assert server._schema is schema._schema
-    assert server._read_document("{ __schema { description } }").errors
-    assert schema._read_document("{ __schema { description } }").errors == ()
+    assert server._documents.read("{ __schema { description } }").errors
+    assert schema._documents.read("{ __schema { description } }").errors == ()

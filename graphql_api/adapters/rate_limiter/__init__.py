@@ -15,11 +15,11 @@ async def open_rate_limiter(url: str) -> AsyncIterator[RateLimiter]:
     write, when the URL names no limiter."""
     match url.partition(":")[0]:
         case "memory":
-            from graphql_api.adapters.rate_limiter.limits_library import MemoryRateLimiter
+            from graphql_api.adapters.rate_limiter.memory import MemoryRateLimiter
 
             yield MemoryRateLimiter()
         case "valkey" | "valkeys" | "redis" | "rediss":
-            from graphql_api.adapters.rate_limiter.limits_library import open_valkey_rate_limiter
+            from graphql_api.adapters.rate_limiter.valkey import open_valkey_rate_limiter
             from graphql_api.adapters.valkey_url import parse_valkey_url
 
             async with open_valkey_rate_limiter(parse_valkey_url(url)) as limiter:

@@ -1,28 +1,28 @@
-"""Rate limiters on the library `limits`, by its sliding window counter.
-
-The counter knows how much was taken in the current window and in the one before, and weighs the latter by the part of
-it that the last `seconds` still reach into. So a caller never gets twice the limit around the end of a window, and a
-key takes two numbers, however high its limit is.
-"""
+"""A rate limiter in Valkey or Redis, for all processes."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import math
-import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from limits import RateLimitItemPerSecond
-from limits.storage import MemoryStorage
 
+from graphql_api.adapters.rate_limiter.memory import MemoryRateLimiter
+from graphql_api.adapters.rate_limiter.windows import (
+    CHUNKS,
+    SWEEP_SECONDS,
+    Advance,
+    Counts,
+    item_of,
+    safe_key,
+    seconds_until_free,
+    unspent,
+    use_of,
+)
 from graphql_api.adapters.valkey_url import ValkeyUrl
 from graphql_api.ports import Window, WindowUse
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LEAST_WAIT_SECONDS = 0.1
-SWEEP_SECONDS = 10.0
 ANSWER_SECONDS = 0.25
 """How long a request waits for Valkey at most."""
 AWAY_SECONDS = 1.0
@@ -40,9 +38,6 @@ AWAY_SECONDS = 1.0
 REFUSAL_SECONDS = 1.0
 """For how long a refusal is repeated without asking Valkey again."""
 CALLS_AT_A_TIME = 32
-CHUNKS = 100
-
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.@:|-]{1,100}")
 
 _GIVE_BACK = """
 local amount = tonumber(ARGV[1])
@@ -55,140 +50,6 @@ for _, key in ipairs(KEYS) do
 end
 """
 """Counts so much less, in this window first."""
-
-Counts = tuple[int, float, int, float]
-"""Units of the window before this one, seconds until they count no more, units of this one, seconds until it counts no
-more after having become the one before."""
-
-
-class _Counters(MemoryStorage):
-    """The library's counters without its threads: it starts one for each burst of hits, which looks at every key."""
-
-    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        count = self.get(key) + amount
-        self.storage[key] = count
-        self.expirations.setdefault(key, time.time() + expiry)
-        return count
-
-    def give_back(self, key: str, expiry: int, amount: int) -> None:
-        """Count so much less, in this window first."""
-        for name in reversed(self.sliding_window_keys(key, expiry, time.time())):
-            count = self.get(name)
-            given = min(count, amount)
-            if given:
-                self.storage[name] = count - given
-                amount -= given
-
-    def sweep(self) -> None:
-        """Forget what counts no more."""
-        now = time.time()
-        for key in [key for key, expires_at in self.expirations.items() if expires_at <= now]:
-            self.get(key)
-
-
-@dataclass(slots=True)
-class _Advance:
-    """What this process has of one key's window: `left` units that were taken in advance, or a refusal that still
-    holds."""
-
-    left: int = 0
-    left_until: float = 0.0
-    refused_amount: int = 0
-    refused_until: float = 0.0
-    ask_again_at: float = 0.0
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    def spend(self, amount: int, now: float) -> bool:
-        """Whether what was taken in advance is enough."""
-        if now >= self.left_until:
-            self.left = 0
-        if amount > self.left:
-            return False
-        self.left -= amount
-        return True
-
-    def put_back(self, amount: int, most: int, now: float) -> int:
-        """Keep what was taken in advance, up to `most` in all. Returns what is not kept."""
-        # What was refused may find room now.
-        self.refused_until = 0.0
-        kept = min(amount, max(most - self.left, 0)) if now < self.left_until else 0
-        self.left += kept
-        return amount - kept
-
-    def refusal(self, amount: int, now: float) -> float | None:
-        """In how many seconds to try again, where that is known."""
-        is_known = amount >= self.refused_amount and now < min(self.refused_until, self.ask_again_at)
-        return max(self.refused_until - now, LEAST_WAIT_SECONDS) if is_known else None
-
-    def is_idle(self, now: float) -> bool:
-        """Whether it says nothing more."""
-        return now >= max(self.left_until, self.refused_until) and not self.lock.locked()
-
-
-class MemoryRateLimiter:
-    """Counts in this process. Nothing waits.
-
-    As in Valkey, a hundredth of a limit is taken in advance where that is more than what is asked for: the library
-    takes six times as long as spending it. So a caller may get 1 % more in a window that begins while something is
-    left.
-    """
-
-    def __init__(self) -> None:
-        self._counters = _Counters()
-        self._advances: dict[str, _Advance] = {}
-        self._swept_at = time.monotonic()
-
-    async def take(self, window: Window, key: str, amount: int = 1) -> float | None:
-        """See RateLimiter."""
-        name, now = _counter(window, key), time.monotonic()
-        advance = self._advances.get(name)
-        if advance is not None and advance.spend(amount, now):
-            return None
-        if now - self._swept_at > SWEEP_SECONDS:
-            self._sweep(now)
-        return self._take(window, name, amount, now)
-
-    async def give_back(self, window: Window, key: str, amount: int) -> None:
-        """See RateLimiter."""
-        self._counters.give_back(_counter(window, key), window.seconds, amount)
-
-    async def use(self, window: Window, key: str) -> WindowUse:
-        """See RateLimiter."""
-        name = _counter(window, key)
-        return _use(window, self._counts(window, name), unspent=_unspent(self._advances.get(name)))
-
-    @property
-    def size(self) -> int:
-        """How many numbers are kept."""
-        return len(self._counters.storage) + len(self._advances)
-
-    def _take(self, window: Window, name: str, amount: int, now: float) -> float | None:
-        advance = self._advances.get(name)
-        left = 0 if advance is None else advance.left
-        missing = amount - left
-        # The whole chunk first; what is just needed when there is no more.
-        for taken in sorted({max(missing, window.limit // CHUNKS), missing}, reverse=True):
-            if self._counters.acquire_sliding_window_entry(name, window.limit, window.seconds, taken):
-                if taken > missing:
-                    advance = self._advances.setdefault(name, _Advance())
-                    advance.left_until = now + window.seconds
-                if advance is not None:
-                    advance.left = taken - missing
-                return None
-        return _seconds_until_free(window, missing, self._counts(window, name))
-
-    def _counts(self, window: Window, name: str) -> Counts:
-        return self._counters.get_sliding_window(name, window.seconds)
-
-    def _sweep(self, now: float) -> None:
-        self._swept_at = now
-        self._counters.sweep()
-        self._advances = {name: each for name, each in self._advances.items() if not each.is_idle(now)}
-
-
-def _unspent(advance: _Advance | None) -> int:
-    """What was taken in advance, and may still be spent."""
-    return advance.left if advance is not None and time.monotonic() < advance.left_until else 0
 
 
 class ValkeyRateLimiter:
@@ -207,7 +68,7 @@ class ValkeyRateLimiter:
         self._storage = storage
         self._shared = SharedLimiter(storage)
         self._own = MemoryRateLimiter()
-        self._advances: dict[str, _Advance] = {}
+        self._advances: dict[str, Advance] = {}
         self._calls = asyncio.Semaphore(CALLS_AT_A_TIME)
         self._swept_at = self._ask_at = time.monotonic()
         self._is_away = self._has_warned = False
@@ -218,7 +79,7 @@ class ValkeyRateLimiter:
         """See RateLimiter."""
         if amount > window.limit:
             return float(window.seconds)
-        item, name = _item(window), _safe(key)
+        item, name = item_of(window), safe_key(key)
         advance = self._advance(item.key_for(name))
         async with advance.lock:
             now = time.monotonic()
@@ -236,8 +97,8 @@ class ValkeyRateLimiter:
 
     async def give_back(self, window: Window, key: str, amount: int) -> None:
         """See RateLimiter."""
-        item = _item(window)
-        name, now = item.key_for(_safe(key)), time.monotonic()
+        item = item_of(window)
+        name, now = item.key_for(safe_key(key)), time.monotonic()
         left_over = self._advance(name).put_back(amount, window.limit // CHUNKS, now)
         if not left_over:
             return
@@ -251,7 +112,7 @@ class ValkeyRateLimiter:
 
     async def use(self, window: Window, key: str) -> WindowUse:
         """See RateLimiter."""
-        item, name = _item(window), _safe(key)
+        item, name = item_of(window), safe_key(key)
         if not self._may_ask(time.monotonic()):
             return await self._own.use(window, key)
         try:
@@ -259,7 +120,7 @@ class ValkeyRateLimiter:
         except _errors() as error:
             self._failed(error)
             return await self._own.use(window, key)
-        return _use(window, counts, unspent=_unspent(self._advances.get(item.key_for(name))))
+        return use_of(window, counts, unspent=unspent(self._advances.get(item.key_for(name))))
 
     async def close(self) -> None:
         """Disconnect."""
@@ -267,7 +128,7 @@ class ValkeyRateLimiter:
         await client.aclose()
 
     async def _take_shared(
-        self, window: Window, item: RateLimitItemPerSecond, name: str, amount: int, advance: _Advance
+        self, window: Window, item: RateLimitItemPerSecond, name: str, amount: int, advance: Advance
     ) -> float | None:
         missing = amount - advance.left
         # The whole chunk first; what is just needed when there is no more.
@@ -277,7 +138,7 @@ class ValkeyRateLimiter:
                     advance.left_until = time.monotonic() + window.seconds
                 advance.left += taken - amount
                 return None
-        wait_seconds = _seconds_until_free(window, missing, await self._counts(item, name))
+        wait_seconds = seconds_until_free(window, missing, await self._counts(item, name))
         now = time.monotonic()
         advance.refused_amount, advance.refused_until = amount, now + wait_seconds
         advance.ask_again_at = now + REFUSAL_SECONDS
@@ -330,12 +191,12 @@ class ValkeyRateLimiter:
             self._is_away, self._ask_at = False, 0.0
             logger.warning("the rate limiter's Valkey is back")
 
-    def _advance(self, key: str) -> _Advance:
+    def _advance(self, key: str) -> Advance:
         now = time.monotonic()
         if now - self._swept_at > SWEEP_SECONDS:
             self._swept_at = now
             self._advances = {key: each for key, each in self._advances.items() if not each.is_idle(now)}
-        return self._advances.setdefault(key, _Advance())
+        return self._advances.setdefault(key, Advance())
 
 
 @asynccontextmanager
@@ -384,42 +245,3 @@ def _is_of_the_call(error: BaseException) -> bool:
     from redis.exceptions import ResponseError
 
     return type(error) is ResponseError
-
-
-@lru_cache(maxsize=1_000)
-def _item(window: Window) -> RateLimitItemPerSecond:
-    return RateLimitItemPerSecond(window.limit, window.seconds, namespace=window.name)
-
-
-@lru_cache(maxsize=10_000)
-def _counter(window: Window, key: str) -> str:
-    """The name of the counter of a key's window."""
-    return _item(window).key_for(_safe(key))
-
-
-def _safe(key: str) -> str:
-    """The key, or a hash of it where it is long or holds what could mean something to a server."""
-    return key if _PLAIN_KEY.fullmatch(key) else "#" + hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
-
-
-def _seconds_until_free(window: Window, amount: int, counts: Counts) -> float:
-    """When there is room for an amount, if nothing else is taken until then."""
-    if amount > window.limit:
-        return float(window.seconds)
-    earlier, earlier_seconds, current, current_seconds = counts
-    # Taken is what stays below this.
-    room = window.limit - amount + 1
-    end = max(current_seconds - window.seconds, 0.0)
-    seconds = 0.0
-    if current >= room:
-        seconds = end + window.seconds * (1 - room / current)
-    elif earlier * earlier_seconds / window.seconds + current >= room:
-        seconds = earlier_seconds - (room - current) * window.seconds / earlier
-    return max(math.ceil(1000 * seconds + 1) / 1000, LEAST_WAIT_SECONDS)
-
-
-def _use(window: Window, counts: Counts, *, unspent: int = 0) -> WindowUse:
-    earlier, earlier_seconds, current, current_seconds = counts
-    used = math.floor(earlier * earlier_seconds / window.seconds) + current
-    seconds = current_seconds if current else earlier_seconds if earlier else 0.0
-    return WindowUse(used=max(used - unspent, 0), resets_at=datetime.now(UTC) + timedelta(seconds=seconds))
