@@ -208,6 +208,25 @@ def schema() -> None:
     typer.echo(print_schema())
 
 
+@keys.command("draw")
+def draw_key(
+    as_json: Annotated[bool, typer.Option("--json", help="Print token and fingerprint as a JSON object.")] = False,
+) -> None:
+    """Print a new token, and on standard error the fingerprint that `keys create --fingerprint` takes. No server knows
+    the token before that."""
+    import json
+    from dataclasses import asdict
+
+    from graphql_api.service.api_keys import draw_key as drawn_key
+
+    drawn = drawn_key()
+    if as_json:
+        typer.echo(json.dumps(asdict(drawn)))
+    else:
+        typer.echo(drawn.fingerprint, err=True)
+        typer.echo(drawn.token)
+
+
 @keys.command("create")
 def create_key(
     name: Annotated[str, typer.Argument(help="What the key is for, such as 'web shop'.")],
@@ -230,6 +249,9 @@ def create_key(
     dollars_per_month: Annotated[
         float | None, typer.Option(min=0, help="US dollars that its jobs may cost in a calendar month (UTC).")
     ] = None,
+    fingerprint: Annotated[
+        str, typer.Option(help="Fingerprint of a token that `keys draw` has printed elsewhere; none is printed here.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the key and its token as JSON.")] = False,
 ) -> None:
     """Make a key, and print its token, which is shown once. A limit that is not given is the server's."""
@@ -249,12 +271,16 @@ def create_key(
         streams=streams,
         dollars_per_month=dollars_per_month,
     )
-    made = _with_keys(
-        lambda opened: opened.create(
-            caller or None, name, role=CallerRole(role.upper()), limits=limits, expires_at=expires_at
-        )
-    )
-    _show_key(*made, as_json=as_json)
+    chosen_role = CallerRole(role.upper())
+
+    async def make(opened: ApiKeys) -> tuple[ApiKey, str | None]:
+        whose = caller or None
+        if fingerprint:
+            key = await opened.admit(fingerprint, whose, name, role=chosen_role, limits=limits, expires_at=expires_at)
+            return key, None
+        return await opened.create(whose, name, role=chosen_role, limits=limits, expires_at=expires_at)
+
+    _show_key(*_with_keys(make), as_json=as_json)
 
 
 @keys.command("list")
@@ -327,16 +353,21 @@ def _with_keys(use: Callable[[ApiKeys], Awaitable[_Result]]) -> _Result:
         _stop(f"The keys cannot be used: {error}")
 
 
-def _show_key(key: ApiKey, token: str, *, as_json: bool) -> None:
-    """The token alone on standard output, so that it can be piped to where it is kept."""
+def _show_key(key: ApiKey, token: str | None, *, as_json: bool) -> None:
+    """The token alone on standard output, so that it can be piped to where it is kept. None is known elsewhere only."""
     import json
 
     from graphql_api.commands import keys as command
 
     ends = "" if key.expires_at is None else f", until {command.shown(key.expires_at)}"
     typer.echo(f"Key {key.id}, {key.name}, of the caller {key.caller_id}{ends}.", err=True)
-    typer.echo("This is its token. It is not shown again:", err=True)
-    typer.echo(json.dumps({"token": token, **command.as_json(key)}) if as_json else token)
+    if token is not None:
+        typer.echo("This is its token. It is not shown again:", err=True)
+    known = {} if token is None else {"token": token}
+    if as_json:
+        typer.echo(json.dumps({**known, **command.as_json(key)}))
+    elif token is not None:
+        typer.echo(token)
 
 
 async def _show(reports: AsyncIterator[Report]) -> Report | None:

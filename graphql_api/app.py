@@ -83,7 +83,7 @@ def routes(services: Services) -> list[BaseRoute]:
     return [
         Route("/graphql", view, methods=GRAPHQL_METHODS),
         WebSocketRoute("/graphql", view),
-        *RestApi(make_context, door, services.streams, settings.rest_wait).routes(),
+        *RestApi(make_context, door, services.streams, settings.rest_wait, settings.public_url).routes(),
         *(explorer_routes() if settings.explorer else []),
         *_operators_routes(services),
         *preview_routes(services.broker),

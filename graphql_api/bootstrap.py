@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from graphql_api.adapters.aws import Aws, AwsOptions, open_aws
 from graphql_api.adapters.completion_queue import open_completion_queue
+from graphql_api.adapters.database_login import ReadLogin, check_has_no_login
 from graphql_api.adapters.event_broker import open_event_broker
 from graphql_api.adapters.image_store import open_image_store
 from graphql_api.adapters.image_store.cloudfront import UrlSigning
@@ -44,6 +45,7 @@ from graphql_api.service.janitor import Janitor, JanitorOptions
 from graphql_api.service.jobs import JobService
 from graphql_api.service.models import InvocationPolicy, ModelRegistry, RunnableModel
 from graphql_api.service.postman import Postman
+from graphql_api.service.queue_report import QueueReport
 from graphql_api.service.streams import Streams
 from graphql_api.service.watching import WatchService
 from graphql_api.service.webhook_messages import WebhookMessages
@@ -119,16 +121,18 @@ async def open_services(
     """
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(traces(settings.traces))
-        store = await stack.enter_async_context(
-            open_job_store(settings.database_url, connections=settings.database_connections)
-        )
         declared = declared_models(settings)
         aws = await stack.enter_async_context(open_aws(_aws_options(settings, declared)))
+        login = await database_login(settings, aws)
+        store = await stack.enter_async_context(
+            open_job_store(settings.database_url, connections=settings.database_connections, login=login)
+        )
         images = await stack.enter_async_context(open_images(settings, aws))
-        broker = await stack.enter_async_context(open_event_broker(settings.events))
+        events_password = settings.events_password.get_secret_value()
+        broker = await stack.enter_async_context(open_event_broker(settings.events, password=events_password))
         executor = stack.enter_context(_cpu_threads())
         models = await _open_models(stack, settings, declared, executor, aws)
-        limiter = await stack.enter_async_context(open_rate_limiter(settings.events))
+        limiter = await stack.enter_async_context(open_rate_limiter(settings.events, password=events_password))
         fair_use = FairUse(limiter, store, _default_limits(settings))
         mailing = await _open_mailing(stack, settings, store)
         webhooks = Webhooks(mailing)
@@ -146,7 +150,7 @@ async def open_services(
         )
         known = authenticator
         if known is None:
-            known = await stack.enter_async_context(open_authenticator(settings))
+            known = await stack.enter_async_context(open_authenticator(settings, login=login))
         sessions = Sessions(known)
         services = Services(
             settings=settings,
@@ -185,6 +189,9 @@ async def open_services(
             )
             janitor = Janitor(store, jobs, models, holder=bench.worker_id, options=_janitor_options(settings))
             background.start(janitor.run(), "janitor")
+            if settings.log_format == "json":
+                # For machines: a person who watches a terminal has no use for it.
+                background.start(QueueReport(store, janitor).run(), "report of the queue")
             if settings.completions:
                 queue = await stack.enter_async_context(open_completion_queue(settings.completions, aws=aws))
                 background.start(Completions(queue, store, broker).run(), "taking of notices")
@@ -195,11 +202,11 @@ async def open_services(
 
 
 @asynccontextmanager
-async def open_authenticator(settings: Settings) -> AsyncIterator[Authenticator]:
-    """What tells who asks. Raises ValueError, ServiceUnavailable."""
+async def open_authenticator(settings: Settings, *, login: ReadLogin | None = None) -> AsyncIterator[Authenticator]:
+    """What tells who asks; `login` is the database's. Raises ValueError, ServiceUnavailable."""
     match settings.auth:
         case "keys":
-            async with open_key_store(key_store_url(settings.database_url)) as store:
+            async with open_key_store(key_store_url(settings.database_url), login=login) as store:
                 yield KeyAuthenticator(store)
         case "jwt":
             from graphql_api.adapters.authenticator.jwt import open_jwt_authenticator
@@ -208,6 +215,16 @@ async def open_authenticator(settings: Settings) -> AsyncIterator[Authenticator]
                 yield authenticator
         case "none":
             yield OneCaller()
+
+
+async def database_login(settings: Settings, aws: Aws) -> ReadLogin | None:
+    """Who logs in to the database, None where its URL says it. Nothing is read yet. Raises ValueError."""
+    if not settings.database_secret:
+        return None
+    check_has_no_login(settings.database_url)
+    from graphql_api.adapters.database_secret import DatabaseSecret
+
+    return DatabaseSecret(await aws.secrets_manager(), settings.database_secret).login
 
 
 def jwt_options(settings: Settings) -> JwtOptions:
@@ -296,10 +313,17 @@ def declared_models(settings: Settings) -> Sequence[DeclaredModel]:
     """The models that the settings name, the default first. Raises ModelFileError."""
     if settings.models and settings.endpoint != DEFAULT_ENDPOINT:
         raise ModelFileError("TEXT2IMAGE_MODELS and TEXT2IMAGE_ENDPOINT exclude each other; unset one of them.")
+    if settings.models and settings.price_per_second:
+        raise ModelFileError(
+            "TEXT2IMAGE_PRICE_PER_SECOND is for the model of TEXT2IMAGE_ENDPOINT; write price_per_second into the file "
+            "that TEXT2IMAGE_MODELS names."
+        )
     if settings.models:
         return read_model_file(Path(settings.models))
-    declared = single_model(settings.endpoint, settings.codec, where="TEXT2IMAGE_ENDPOINT")
-    return [replace(declared, model=SKETCH) if settings.endpoint.startswith("sketch:") else declared]
+    price = settings.price_per_second or None
+    declared = single_model(settings.endpoint, settings.codec, where="TEXT2IMAGE_ENDPOINT", price_per_second=price)
+    is_sketch = settings.endpoint.startswith("sketch:")
+    return [replace(declared, model=replace(SKETCH, price_per_second=price)) if is_sketch else declared]
 
 
 def _aws_options(settings: Settings, models: Sequence[DeclaredModel]) -> AwsOptions:

@@ -6,16 +6,20 @@ prompt and never a token: a log is read by more people than the API.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
 
-_NOTHING: Mapping[str, str | int] = MappingProxyType({})
-_fields: ContextVar[Mapping[str, str | int]] = ContextVar("log_fields", default=_NOTHING)
+Field = str | int | float
+
+_NOTHING: Mapping[str, Field] = MappingProxyType({})
+_OWN = "text2image_fields"
+_fields: ContextVar[Mapping[str, Field]] = ContextVar("log_fields", default=_NOTHING)
 
 
-def current() -> Mapping[str, str | int]:
+def current() -> Mapping[str, Field]:
     """The fields of what is going on here."""
     return _fields.get()
 
@@ -25,16 +29,26 @@ def request_id() -> str:
     return str(_fields.get().get("request_id", ""))
 
 
-def bind(**fields: str | int) -> None:
+def bind(**fields: Field) -> None:
     """Add fields for the rest of this task, and for the tasks that it starts."""
     _fields.set({**_fields.get(), **fields})
 
 
 @contextmanager
-def bound(**fields: str | int) -> Iterator[None]:
+def bound(**fields: Field) -> Iterator[None]:
     """Add fields while the context is open."""
     token = _fields.set({**_fields.get(), **fields})
     try:
         yield
     finally:
         _fields.reset(token)
+
+
+def only_here(**fields: Field | None) -> dict[str, object]:
+    """The argument `extra` of one log record that has fields of its own; those that are None are left out."""
+    return {_OWN: {name: value for name, value in fields.items() if value is not None}}
+
+
+def fields_of(record: logging.LogRecord) -> Mapping[str, Field]:
+    """The fields of what is going on here, and those that the record has of its own."""
+    return {**current(), **getattr(record, _OWN, _NOTHING)}

@@ -67,7 +67,7 @@ INFERENCE_SECONDS = Counter(
 )
 INFERENCE_DOLLARS = Counter(
     "text2image_inference_cost_dollars_total",
-    "Those seconds times the `price_per_second` of the model file, in US dollars. Absent for models without a price.",
+    "Those seconds times the `price_per_second` of the model, in US dollars. Absent for models without a price.",
     ["model"],
 )
 

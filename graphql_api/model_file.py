@@ -116,14 +116,16 @@ _FAMILIES: Mapping[str, _Family] = {
 }
 
 
-def single_model(endpoint: str, codec: str, *, where: str) -> DeclaredModel:
-    """The one model of a server without a file, named like its endpoint. Raises ModelFileError."""
+def single_model(endpoint: str, codec: str, *, where: str, price_per_second: float | None = None) -> DeclaredModel:
+    """The one model of a server without a file, named like its endpoint; its price is in US dollars, None where nobody
+    knows it. Raises ModelFileError."""
     scheme, _, rest = endpoint.partition(":")
     name = rest.partition("?")[0]
     if not re.fullmatch(NAME_PATTERN, name):
         name = scheme if re.fullmatch(NAME_PATTERN, scheme) else "model"
     try:
-        return _declared(ModelEntry(name=name, endpoint=endpoint or ":", codec=codec), where=where)
+        entry = ModelEntry(name=name, endpoint=endpoint or ":", codec=codec, price_per_second=price_per_second)
+        return _declared(entry, where=where)
     except _Wrong as error:
         raise ModelFileError(f"{where}: {error}") from error
 

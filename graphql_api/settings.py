@@ -24,6 +24,12 @@ class Settings(BaseSettings):
         description="Job store, `sqlite:<path>` or `postgresql://<user>:<password>@<host>/<database>`. Empty: a file "
         "in the data folder.",
     )
+    database_secret: str = Field(
+        default="",
+        description="Name or ARN of a secret of AWS Secrets Manager whose JSON has `username` and `password` for "
+        "PostgreSQL, as RDS manages them; `DATABASE` then says neither. Read whenever a connection is opened, so that "
+        "it may be rotated.",
+    )
     database_connections: int = Field(
         default=10, ge=2, le=1000, description="Connections of a process to PostgreSQL, at most."
     )
@@ -33,6 +39,9 @@ class Settings(BaseSettings):
         "`valkey://[<user>:<password>@]<host>[:<port>][/<db>]`; `redis://` works too. `valkeys://` is with TLS "
         "(`?ca=<PEM file>` for a private authority). `?cluster=true` for cluster mode, such as ElastiCache Serverless; "
         "`?prefix=<name>` where several installations share a server.",
+    )
+    events_password: SecretStr = Field(
+        default=SecretStr(""), description="Password of `EVENTS`, where the URL should not hold it."
     )
     images: str = Field(
         default="", description="Image store, `file:<path>` or `s3:<bucket>`. Empty: a folder in the data folder."
@@ -47,6 +56,12 @@ class Settings(BaseSettings):
     )
     codec: str = Field(
         default="jumpstart-sd", description="How that model spells requests and answers: the name of its family."
+    )
+    price_per_second: float = Field(
+        default=0,
+        ge=0,
+        allow_inf_nan=False,
+        description="What a second of that endpoint costs, in US dollars. 0: not known.",
     )
     completions: str = Field(
         default="", description="Where asynchronous endpoints tell of their answers, `sqs:<queue URL>`."
@@ -175,6 +190,12 @@ class Settings(BaseSettings):
         default=1800, ge=0, description="How long a job waits for an endpoint that is starting or busy."
     )
     lease: float = Field(default=30, ge=1, description="How long a worker may be silent before it loses its job.")
+    keep_alive: int = Field(
+        default=5,
+        ge=1,
+        le=86_400,
+        description="How long an idle HTTP connection is kept; behind a load balancer longer than its idle time-out.",
+    )
     drain_delay: float = Field(
         default=0,
         ge=0,

@@ -26,7 +26,7 @@ _CHATTY = ("uvicorn.error", "botocore", "aiobotocore", "aioboto3", "PIL", "async
 
 
 def configure_logging(level: str, log_format: Literal["text", "json"]) -> None:
-    """Send the log to standard error, one line an event, each with the fields of `log_context`."""
+    """Send the log to standard error, one line an event, each with its fields by `log_context`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_json_formatter() if log_format == "json" else _TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -43,7 +43,7 @@ class _TextFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
         message = super().formatMessage(record)
-        about = " ".join(f"{name.removesuffix('_id')}={value}" for name, value in log_context.current().items())
+        about = " ".join(f"{name.removesuffix('_id')}={value}" for name, value in log_context.fields_of(record).items())
         return f"{message}  [{about}]" if about else message
 
 
@@ -69,7 +69,7 @@ def _json_formatter() -> logging.Formatter:
 
 
 def _add_fields(logger: object, method: str, event: Any) -> Any:
-    event.update(log_context.current())
+    event.update(log_context.fields_of(event["_record"]))
     return event
 
 

@@ -7,10 +7,10 @@ environment variables (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME`,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from aioboto3 import Session
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from types_aiobotocore_sns import SNSClient
     from types_aiobotocore_sqs import SQSClient
     from types_aiobotocore_sts import STSClient
+
+
+class SecretsManagerClient(Protocol):
+    """What is used of the client for AWS Secrets Manager."""
+
+    async def get_secret_value(self, *, SecretId: str) -> Mapping[str, Any]:
+        """The current value, as text in `SecretString`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +42,7 @@ class AwsOptions:
     connect_seconds: float = 5.0
     read_seconds: float = 20.0
     invocation_read_seconds: float = 70.0
+    secret_read_seconds: float = 5.0
     max_connections: int = 256
 
 
@@ -65,6 +74,13 @@ class Aws:
         """Invocations. Each is sent once: with the SDK's defaults one read time-out runs the model five times."""
         client: SageMakerRuntimeClient = await self._client(
             "sagemaker-runtime", attempts=1, read_seconds=self._options.invocation_read_seconds
+        )
+        return client
+
+    async def secrets_manager(self) -> SecretsManagerClient:
+        """Secrets. Whoever opens a connection waits for one, so not for long."""
+        client: SecretsManagerClient = await self._client(
+            "secretsmanager", attempts=3, read_seconds=self._options.secret_read_seconds
         )
         return client
 

@@ -39,8 +39,9 @@ class ValkeyUrl:
     prefix: str = "text2image:"
 
 
-def parse_valkey_url(text: str) -> ValkeyUrl:
-    """Read a URL; the errors say what to write, and never repeat what may be a password."""
+def parse_valkey_url(text: str, *, password: str = "") -> ValkeyUrl:
+    """Read a URL, whose password may be given apart. Raises ValueError: it says what to write, and never repeats what
+    may be a password."""
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
@@ -55,6 +56,8 @@ def parse_valkey_url(text: str) -> ValkeyUrl:
         ) from None
     if parts.fragment:
         raise ValueError(f"The URL of Valkey has no part behind #: {_FORM}; # in a password is written %23.")
+    if password and parts.password:
+        raise ValueError("The URL of Valkey holds a password, and TEXT2IMAGE_EVENTS_PASSWORD too: leave one out.")
     options = _options(parts)
     is_tls = parts.scheme in ("valkeys", "rediss")
     is_cluster = _flag(options, "cluster")
@@ -73,7 +76,7 @@ def parse_valkey_url(text: str) -> ValkeyUrl:
         node=Node(host, port),
         db=db,
         username=unquote(parts.username) if parts.username else None,
-        password=unquote(parts.password) if parts.password else None,
+        password=password or (unquote(parts.password) if parts.password else None),
         is_tls=is_tls,
         ca_file=ca_file,
         is_cluster=is_cluster,

@@ -63,6 +63,8 @@ class HttpProtocol(HttpToolsProtocol):
     _headers_due: asyncio.TimerHandle | None = None
     _is_let_in = False
     _is_handed_over = False
+    _is_idle = False
+    """Whether a request has come as a whole, and nothing of the next one."""
     _unread_bytes = 0
     """What has come since a request began or a part of its body was read: the parser may be keeping it."""
     _header_bytes = 0
@@ -72,7 +74,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._is_let_in = self.server_state.let_in(self.client)
         if self._is_let_in:
-            self._expect_headers()
+            self._expect_headers(HEADER_SECONDS)
         else:
             headers = {"Retry-After": str(RETRY_SECONDS)}
             self._refuse(error_response(429, "Too many connections are open at this address.", headers=headers))
@@ -92,10 +94,14 @@ class HttpProtocol(HttpToolsProtocol):
         if self._unread_bytes > MAX_HEADER_BYTES:
             self._refuse(_headers_too_large())
         elif self._headers_due is None and not self._is_answering:
-            self._expect_headers()
+            # What is left of a request that was answered early has ended uvicorn's own patience with idle connections.
+            self._expect_headers(self.timeout_keep_alive if self._is_idle else HEADER_SECONDS)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        if self._is_idle:
+            self._is_idle = False
+            self._unset_headers_due()
         self._unread_bytes = self._header_bytes = self._header_lines = 0
 
     def on_url(self, url: bytes) -> None:
@@ -120,6 +126,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        self._is_idle = True
+        self._unset_headers_due()
         self._unread_bytes = 0
 
     def handle_websocket_upgrade(self) -> None:
@@ -163,8 +171,8 @@ class HttpProtocol(HttpToolsProtocol):
             # Ends the parser, whose caller then sends what it takes for a 400.
             raise _HeadersTooLarge
 
-    def _expect_headers(self) -> None:
-        self._headers_due = self.loop.call_later(HEADER_SECONDS, self._note_late_headers)
+    def _expect_headers(self, seconds: float) -> None:
+        self._headers_due = self.loop.call_later(seconds, self._note_late_headers)
 
     def _unset_headers_due(self) -> None:
         if self._headers_due is not None:

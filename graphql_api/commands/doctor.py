@@ -25,7 +25,7 @@ from graphql_api.adapters.job_store import open_job_store
 from graphql_api.adapters.key_store import key_store_url, open_key_store
 from graphql_api.adapters.model_endpoint import AWS_SCHEMES, open_model_endpoint
 from graphql_api.adapters.webhook_sender import open_webhook_sender
-from graphql_api.bootstrap import declared_models, document_rules, jwt_options, open_images
+from graphql_api.bootstrap import database_login, declared_models, document_rules, jwt_options, open_images
 from graphql_api.domain.errors import GenerationFailed, ServiceUnavailable, Text2ImageError
 from graphql_api.domain.generation import GenerationRequest, ModelAvailability, complete
 from graphql_api.domain.ids import new_job_id
@@ -85,19 +85,14 @@ async def examine(settings: Settings, *, invokes: bool = False) -> AsyncIterator
 
 
 def _checks(settings: Settings, aws: Aws, *, invokes: bool) -> list[tuple[str, Check]]:
-    checks: list[tuple[str, Check]] = [
-        ("job store", lambda: _job_store(settings)),
-        ("event broker", lambda: _event_broker(settings)),
-    ]
-    if settings.auth == "keys":
-        checks.append(("API keys", lambda: _api_keys(settings)))
+    checks = _store_checks(settings, aws)
     if settings.auth == "jwt":
         checks.append(("identity provider", lambda: _identity_provider(settings)))
     if settings.documents or settings.documents_only:
         checks.append(("trusted documents", lambda: _trusted_documents(settings)))
     if settings.webhook_secret.get_secret_value():
         checks.append(("webhooks", lambda: _webhooks(settings)))
-    if uses_aws(settings):
+    if uses_aws(settings) and not settings.database_secret:
         checks.append(("AWS credentials", lambda: _credentials(aws)))
     try:
         models = declared_models(settings)
@@ -115,8 +110,21 @@ def _checks(settings: Settings, aws: Aws, *, invokes: bool) -> list[tuple[str, C
     return checks
 
 
+def _store_checks(settings: Settings, aws: Aws) -> list[tuple[str, Check]]:
+    checks: list[tuple[str, Check]] = []
+    if settings.database_secret:
+        checks += [
+            ("AWS credentials", lambda: _credentials(aws)),
+            ("secret of the database", lambda: _database_secret(settings, aws)),
+        ]
+    checks += [("job store", lambda: _job_store(settings, aws)), ("event broker", lambda: _event_broker(settings))]
+    if settings.auth == "keys":
+        checks.append(("API keys", lambda: _api_keys(settings, aws)))
+    return checks
+
+
 def uses_aws(settings: Settings) -> bool:
-    """Whether anything that the settings name is at AWS."""
+    """Whether anything that the settings name is at AWS, besides the secret of the database."""
     try:
         urls = [model.entry.endpoint for model in declared_models(settings)]
     except ValueError:
@@ -150,19 +158,37 @@ async def _told(detail: str, remedy: str) -> str:
     raise Trouble(detail, remedy)
 
 
-async def _job_store(settings: Settings) -> str:
+async def _database_secret(settings: Settings, aws: Aws) -> str:
+    from graphql_api.adapters.database_secret import SecretUnreadable
+
+    login = await database_login(settings, aws)
+    assert login is not None
+    try:
+        who = await login()
+    except SecretUnreadable as error:
+        raise Trouble(
+            str(error),
+            "Correct TEXT2IMAGE_DATABASE_SECRET or the region, and allow secretsmanager:GetSecretValue on the secret; "
+            "where a key of your own encrypts it, kms:Decrypt on that.",
+        ) from error
+    return f"the user is {who.username}"
+
+
+async def _job_store(settings: Settings, aws: Aws) -> str:
     from graphql_api.adapters.job_store.sqlite_file import StoreInUse
 
     try:
-        async with open_job_store(settings.database_url) as store:
+        login = await database_login(settings, aws)
+        async with open_job_store(settings.database_url, login=login) as store:
             await store.check()
             return _without_password(settings.database_url)
     except StoreInUse:
         return f"{settings.database_url}, in use by a server that runs"
 
 
-async def _api_keys(settings: Settings) -> str:
-    async with open_key_store(key_store_url(settings.database_url)) as store:
+async def _api_keys(settings: Settings, aws: Aws) -> str:
+    login = await database_login(settings, aws)
+    async with open_key_store(key_store_url(settings.database_url), login=login) as store:
         now = utc_now()
         keys = [key for key in await store.all() if key.revoked_at is None]
         count = sum(key.expires_at is None or key.expires_at > now for key in keys)
@@ -198,7 +224,7 @@ async def _webhooks(settings: Settings) -> str:
 
 
 async def _event_broker(settings: Settings) -> str:
-    async with open_event_broker(settings.events) as broker:
+    async with open_event_broker(settings.events, password=settings.events_password.get_secret_value()) as broker:
         await broker.check()
         return _without_password(settings.events)
 

@@ -11,7 +11,9 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from graphql_api.adapters.aws import AwsOptions, open_aws
 from graphql_api.adapters.key_store import key_store_url, open_key_store
+from graphql_api.bootstrap import database_login
 from graphql_api.domain.api_key import ApiKey
 from graphql_api.domain.caller import CallerLimits
 from graphql_api.service.api_keys import ApiKeys
@@ -25,8 +27,10 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 @asynccontextmanager
 async def open_keys(settings: Settings) -> AsyncIterator[ApiKeys]:
     """The keys of the server with these settings. Raises ValueError, Text2ImageError when they cannot be used."""
-    async with open_key_store(key_store_url(settings.database_url)) as store:
-        yield ApiKeys(store)
+    async with open_aws(AwsOptions(region=settings.aws_region or None)) as aws:
+        login = await database_login(settings, aws)
+        async with open_key_store(key_store_url(settings.database_url), login=login) as store:
+            yield ApiKeys(store)
 
 
 def seconds_of(text: str) -> float:

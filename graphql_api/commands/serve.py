@@ -88,6 +88,7 @@ def serve_with_reload(settings: Settings, *, host: str, port: int) -> None:
         ws_max_size=MAX_FRAME_BYTES,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies.names,
+        timeout_keep_alive=settings.keep_alive,
         timeout_graceful_shutdown=round(settings.drain),
     )
 
@@ -135,6 +136,7 @@ class _Server(Server):
                 # Without it whoever sends X-Forwarded-For says nothing to anybody.
                 proxy_headers=bool(proxies),
                 forwarded_allow_ips=proxies.names,
+                timeout_keep_alive=settings.keep_alive,
                 timeout_graceful_shutdown=CLOSING_SECONDS,
             )
         )

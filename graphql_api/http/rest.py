@@ -11,7 +11,7 @@ import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
@@ -45,12 +45,13 @@ class _BadRequest(Exception):
 @dataclass(frozen=True, slots=True)
 class RestApi:
     """The routes under /text2image. `wait_seconds` bounds how long a request waits for its image; it also waits no
-    longer than streams may stay open."""
+    longer than streams may stay open. `public_url` is the origin that clients know, if there is one."""
 
     make_context: Callable[[HTTPConnection, Caller], Context]
     door: Door
     streams: Streams
     wait_seconds: float
+    public_url: str = ""
 
     def routes(self) -> list[Route]:
         """All routes."""
@@ -119,25 +120,30 @@ class RestApi:
 
     async def _answer_of(self, request: Request, context: Context, job: Job) -> Response:
         if job.status is JobStatus.SUCCEEDED:
-            return _answer(200, await _image_url(request, context, job))
+            return _answer(200, await self._image_url(request, context, job))
         if not job.is_final:
-            url = _absolute(request, f"/text2image/jobs/{job.id}")
+            url = self._absolute(request, f"/text2image/jobs/{job.id}")
             return _answer(202, url, headers={"Location": url, "Retry-After": "2"})
         return _answer(502, job.failure.message if job.failure else "The job was canceled.")
 
     async def _job_page(self, request: Request, context: Context, job: Job) -> Response:
         if job.status is JobStatus.SUCCEEDED:
-            url, prompt = await _image_url(request, context, job), html.escape(job.parameters.prompt)
+            url, prompt = await self._image_url(request, context, job), html.escape(job.parameters.prompt)
             picture = f'<img src="{html.escape(url)}" alt="{prompt}" width="{job.parameters.width}">'
             return _page(200, job.parameters.prompt, f"seed {job.parameters.seed}", picture)
         if not job.is_final:
-            url = html.escape(_absolute(request, f"/text2image/jobs/{job.id}"))
+            url = html.escape(self._absolute(request, f"/text2image/jobs/{job.id}"))
             return _page(202, job.parameters.prompt, "It takes longer.", f'<a href="{url}">Look again later.</a>')
         return _page(502, job.parameters.prompt, job.failure.message if job.failure else "The job was canceled.")
 
+    async def _image_url(self, request: Request, context: Context, job: Job) -> str:
+        return self._absolute(request, await context.jobs.images.url_for(job.images[0].key))
 
-async def _image_url(request: Request, context: Context, job: Job) -> str:
-    return _absolute(request, await context.jobs.images.url_for(job.images[0].key))
+    def _absolute(self, request: Request, url: str) -> str:
+        """A URL for whoever sent the request. Of several proxies only the last says by which scheme it was asked, so
+        clients that asked for the public origin are told that one."""
+        asked_for = urlsplit(self.public_url).netloc == request.headers.get("host")
+        return urljoin(self.public_url if asked_for else str(request.base_url), url)
 
 
 def _request_of(fields: Mapping[str, Any], *, prompt_field: str) -> GenerationRequest:
@@ -167,10 +173,6 @@ def _number(fields: Mapping[str, Any], name: str, kind: Callable[[Any], Any]) ->
 
 def _refusal(error: Text2ImageError) -> Response:
     return _answer(status_of(error), error.message, headers=refusal_headers(error))
-
-
-def _absolute(request: Request, url: str) -> str:
-    return urljoin(str(request.base_url), url)
 
 
 def _answer(status: int, body: str, *, headers: Mapping[str, str] | None = None) -> Response:

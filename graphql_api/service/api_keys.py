@@ -15,7 +15,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -48,6 +48,7 @@ _NEW_LOOKUPS = 8
 
 _KEY_ID = re.compile(r"[0-9a-f]{12}")
 _TOKEN = re.compile(r"t2i_([0-9a-f]{12})_([0-9a-f]{48})")
+_FINGERPRINT = re.compile(r"([0-9a-f]{12}):([0-9a-f]{64})")
 _TOKEN_CHARS = 65
 _CALLER_ID = re.compile(r"[A-Za-z0-9._:@|-]{1,200}")
 _NO_SECRET = hashlib.sha256(b"").hexdigest()
@@ -65,6 +66,22 @@ class KeyEnded(InvalidInput):
 
     def __init__(self) -> None:
         super().__init__("This key has ended; create another.", path=("id",))
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnKey:
+    """A token that no server knows yet, and what a server has to know of it: `<ID of the key>:<SHA-256 of the secret>`,
+    which may be shown to anybody."""
+
+    token: str = field(repr=False)
+    fingerprint: str
+
+
+def draw_key() -> DrawnKey:
+    """Draw a token by chance."""
+    key_id, secret = secrets.token_hex(6), secrets.token_hex(24)
+    secret_sha256 = hashlib.sha256(secret.encode()).hexdigest()
+    return DrawnKey(token=f"t2i_{key_id}_{secret}", fingerprint=f"{key_id}:{secret_sha256}")
 
 
 class ApiKeys:
@@ -87,28 +104,55 @@ class ApiKeys:
 
         Raises InvalidInput, ServiceUnavailable.
         """
+        drawn = draw_key()
+        key = await self.admit(drawn.fingerprint, caller_id, name, role=role, limits=limits, expires_at=expires_at)
+        return key, drawn.token
+
+    async def admit(
+        self,
+        fingerprint: str,
+        caller_id: str | None,
+        name: str,
+        *,
+        role: CallerRole = CallerRole.MEMBER,
+        limits: CallerLimits = UNLIMITED,
+        expires_at: datetime | None = None,
+    ) -> ApiKey:
+        """As `create`, but the key was drawn elsewhere, and its token is not known here.
+
+        Raises InvalidInput, also where the key is there already, ServiceUnavailable.
+        """
         now = self._clock()
+        match = _FINGERPRINT.fullmatch(fingerprint)
+        if match is None:
+            raise InvalidInput(
+                "A fingerprint is <ID of the key: 12 hex>:<SHA-256 of its secret: 64 hex>, as `keys draw` prints it.",
+                path=("fingerprint",),
+            )
+        key_id, secret_sha256 = match.groups()
         _check_name(name)
         _check_limits(limits)
         if caller_id is not None and not _CALLER_ID.fullmatch(caller_id):
             raise InvalidInput("A caller ID is 1 to 200 letters, digits and . _ : @ | - signs.", path=("callerId",))
         if expires_at is not None and expires_at <= now:
             raise InvalidInput("A key must end in the future.", path=("expiresAt",))
-        key_id = secrets.token_hex(6)
         own = f"key-{key_id}"
-        return await self._add(
-            ApiKey(
-                id=key_id,
-                caller_id=CallerId(caller_id or own),
-                name=name,
-                account=own,
-                secret_sha256="",
-                created_at=now,
-                role=role,
-                limits=limits,
-                expires_at=expires_at,
-            )
+        key = ApiKey(
+            id=key_id,
+            caller_id=CallerId(caller_id or own),
+            name=name,
+            account=own,
+            secret_sha256=secret_sha256,
+            created_at=now,
+            role=role,
+            limits=limits,
+            expires_at=expires_at,
         )
+        try:
+            await self._store.add(key)
+        except ValueError as error:
+            raise InvalidInput("This key is there already.", path=("fingerprint",)) from error
+        return key
 
     async def rotate(self, key_id: str, grace_seconds: float = GRACE_SECONDS) -> tuple[ApiKey, str]:
         """Make a key in the place of another, and return it with its token. The other ends after the grace time.
@@ -122,18 +166,21 @@ class ApiKeys:
         now = self._clock()
         if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
             raise KeyEnded
+        drawn = draw_key()
+        key_id, _, secret_sha256 = drawn.fingerprint.partition(":")
         new = replace(
             old,
-            id=secrets.token_hex(6),
+            id=key_id,
+            secret_sha256=secret_sha256,
             created_at=now,
             expires_at=None if old.expires_at is None else now + (old.expires_at - old.created_at),
         )
         # The new one first: whatever happens in between, there is one that works.
-        made = await self._add(new)
+        await self._store.add(new)
         ends_at = now + timedelta(seconds=grace_seconds)
         if old.expires_at is None or old.expires_at > ends_at:
             await self._store.update(replace(old, expires_at=ends_at))
-        return made
+        return new, drawn.token
 
     async def revoke(self, key_id: str) -> ApiKey:
         """End a key, for good. One that was revoked before stays as it is. Raises KeyNotFound, ServiceUnavailable."""
@@ -154,12 +201,6 @@ class ApiKeys:
         if key is None:
             raise KeyNotFound
         return key
-
-    async def _add(self, key: ApiKey) -> tuple[ApiKey, str]:
-        secret = secrets.token_hex(24)
-        kept = replace(key, secret_sha256=hashlib.sha256(secret.encode()).hexdigest())
-        await self._store.add(kept)
-        return kept, f"t2i_{key.id}_{secret}"
 
 
 @dataclass(slots=True)
@@ -285,11 +326,11 @@ def _check_name(name: str) -> None:
 
 
 def _check_limits(limits: CallerLimits) -> None:
-    for field in fields(limits):
-        value = getattr(limits, field.name)
-        most = MAX_BUDGET if field.name == "dollars_per_month" else MAX_LIMIT
+    for limit in fields(limits):
+        value = getattr(limits, limit.name)
+        most = MAX_BUDGET if limit.name == "dollars_per_month" else MAX_LIMIT
         if value is not None and not 0 <= value <= most:
-            first, *rest = field.name.split("_")
+            first, *rest = limit.name.split("_")
             raise InvalidInput(
                 f"A limit is a number that is not negative, here at most {most:.0f}.",
                 path=("limits", first + "".join(part.capitalize() for part in rest)),

@@ -1,21 +1,25 @@
-"""Jobs and invocations as figures."""
+"""Jobs and invocations as figures, and the ends of jobs as lines of the log."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from graphql_api import metrics
+from graphql_api import log_context, metrics
 from graphql_api.domain.errors import GenerationFailed, ModelUnavailable
 from graphql_api.domain.generation import Model
 from graphql_api.domain.job import Job
+from graphql_api.service.costs import dollars
+
+logger = logging.getLogger(__name__)
 
 
 def count_end(job: Job) -> None:
-    """Count a job that has ended, and how long its phases took; any other is passed over. To be called by whoever
-    wrote the end, once."""
+    """Count and log a job that has ended, and how long its phases took; any other is passed over. To be called by
+    whoever wrote the end, once."""
     if job.finished_at is None or not job.is_final:
         return
     outcome = job.status.value.lower()
@@ -26,6 +30,18 @@ def count_end(job: Job) -> None:
         _observe(job, "generating", job.started_at, job.answered_at or job.finished_at)
     if job.answered_at is not None:
         _observe(job, "storing", job.answered_at, job.finished_at)
+    # Machines look for this text, see docs/observability.md.
+    logger.info(
+        "job ended",
+        extra=log_context.only_here(
+            job_id=job.id,
+            model=job.model_name,
+            status=job.status.value,
+            code=code or None,
+            cost_dollars=dollars(job.cost),
+            seconds=round(max((job.finished_at - job.created_at).total_seconds(), 0.0), 3),
+        ),
+    )
 
 
 def _observe(job: Job, phase: str, began: datetime, ended: datetime) -> None:

@@ -62,6 +62,8 @@ class Janitor:
         self._holder = holder
         self._options = options
         self._clock = clock
+        self.is_on_duty = False
+        """Whether the rounds are this one's to make, as far as it knows."""
         self._answered_since: float | None = None
         self._answered_at = 0.0
 
@@ -104,7 +106,8 @@ class Janitor:
         return now - self._answered_since >= self._options.settle_seconds
 
     async def _holds_duty(self) -> bool:
-        return await self._store.hold_duty(DUTY, self._holder, lease_seconds=self._options.duty_seconds)
+        self.is_on_duty = await self._store.hold_duty(DUTY, self._holder, lease_seconds=self._options.duty_seconds)
+        return self.is_on_duty
 
     async def _requeue_lost(self) -> None:
         for job in await self._store.lost_leases(AT_A_TIME):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
 import os
 import re
@@ -97,6 +99,55 @@ def test_key_has_what_it_was_given(keys: Keys) -> None:
     table = keys("list").stdout
     assert "Ada's [bold]phone" in table
     assert "jobs_in_flight 4" in table
+
+
+def test_key_that_was_drawn_elsewhere_counts_and_its_token_is_never_shown(keys: Keys, data_dir: Path) -> None:
+    drawn = keys("draw")
+    token, fingerprint = token_of(drawn), drawn.stderr.removesuffix("\n")
+    assert token[17:] not in fingerprint
+    assert not data_dir.exists()
+    created = keys("create", "phone", "--fingerprint", fingerprint, "--caller", "ada", "--json")
+    assert (created.exit_code, token[17:] in created.stderr + created.stdout) == (0, False)
+    assert listed(keys) == [json.loads(created.stdout)]
+    assert json.loads(created.stdout)["id"] == token[4:16]
+
+    async def sign_in() -> None:
+        async with open_key_store(f"sqlite:{data_dir / 'keys.sqlite3'}") as store:
+            assert (await KeyAuthenticator(store).authenticate(token)).id == "ada"
+            with pytest.raises(NotAuthenticated):
+                await KeyAuthenticator(store).authenticate(token[:17] + "0" * 48)
+
+    asyncio.run(sign_in())
+
+
+def test_drawn_key_needs_no_settings(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXT2IMAGE_DATABASE", "mysql://a/b")
+    monkeypatch.setenv("TEXT2IMAGE_LEASE", "no number")
+    drawn = keys("draw", "--json")
+    assert (drawn.exit_code, drawn.stderr) == (0, "")
+    described = json.loads(drawn.stdout)
+    match = TOKEN.fullmatch(described["token"])
+    assert match is not None
+    secret_sha256 = hashlib.sha256(described["token"][17:].encode()).hexdigest()
+    assert described["fingerprint"] == f"{match[1]}:{secret_sha256}"
+
+
+def test_nothing_goes_to_standard_output_for_a_key_that_was_drawn_elsewhere(keys: Keys) -> None:
+    fingerprint = keys("draw").stderr.strip()
+    created = keys("create", "phone", "--fingerprint", fingerprint)
+    assert (created.exit_code, created.stdout) == (0, "")
+    assert "token" not in created.stderr
+    again = keys("create", "another", "--fingerprint", fingerprint)
+    assert (again.exit_code, again.stdout, again.stderr) == (2, "", "This key is there already.\n")
+    assert [key["name"] for key in listed(keys)] == ["phone"]
+
+
+@pytest.mark.parametrize("fingerprint", ["0123456789ab", f"0123456789ab:{'A' * 64}", f"0123456789ab:{'a' * 63}", "x"])
+def test_fingerprint_that_is_none_is_told(keys: Keys, fingerprint: str) -> None:
+    created = keys("create", "phone", "--fingerprint", fingerprint)
+    assert (created.exit_code, created.stdout) == (2, "")
+    assert created.stderr.startswith("A fingerprint is <ID of the key") and created.stderr.count("\n") == 1
+    assert listed(keys) == []
 
 
 def test_rotated_key_is_followed_by_another(keys: Keys) -> None:

@@ -169,3 +169,13 @@ async def test_image_that_takes_longer_is_answered_with_where_to_look(start_serv
         assert (await api.http.get(html.unescape(match[1]))).status_code in (200, 202)
         await api.cancel_everything()
         assert (await api.http.get(html.unescape(match[1]))).status_code == 502
+
+
+async def test_url_of_the_job_is_at_the_public_origin_for_who_asked_there(start_server: StartServer) -> None:
+    server = start_server(rest_wait="0", public_url="https://images.example.com", allowed_hosts="*")
+    async with Api(server.origin) as api:
+        for host, origin in (("images.example.com", "https://images.example.com"), ("other.test", "http://other.test")):
+            body = {"text": "a lighthouse", **SMALL, "steps": 2}
+            response = await api.http.post("/text2image", json=body, headers={"Host": host})
+            assert response.status_code == 202
+            assert response.headers["location"].startswith(f"{origin}/text2image/jobs/")

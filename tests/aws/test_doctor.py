@@ -82,6 +82,28 @@ def test_what_decides_who_comes_in_is_tried(tmp_path: Path) -> None:
     assert "TEXT2IMAGE_WEBHOOK_SECRET" in found["webhooks"]["detail"]
 
 
+def test_secret_of_the_database_is_tried_before_the_database(tmp_path: Path, cloud: Cloud) -> None:
+    database = "postgresql://127.0.0.1:1/jobs?sslmode=disable"
+    found, code = findings(tmp_path, cloud.environment, database=database, database_secret="no-such-secret")
+    assert code == 1
+    assert list(found)[:3] == ["AWS credentials", "secret of the database", "job store"]
+    row = found["secret of the database"]
+    assert (row["state"], "ResourceNotFoundException" in row["detail"]) == ("failed", True)
+    assert "secretsmanager:GetSecretValue" in row["remedy"]
+
+    secret = json.dumps({"username": "shop", "password": "hush-hush"})
+    cloud.client("secretsmanager").create_secret(Name="database-of-doctor", SecretString=secret)
+    ended = run_doctor(
+        tmp_path,
+        cloud.environment,
+        "--json",
+        database=f"sqlite:{tmp_path / 'jobs.sqlite3'}",
+        database_secret="database-of-doctor",
+    )
+    assert "TEXT2IMAGE_DATABASE_SECRET is for PostgreSQL" in ended.stdout
+    assert "hush-hush" not in ended.stdout + ended.stderr
+
+
 def test_keys_that_are_missing_are_a_warning(tmp_path: Path) -> None:
     found, code = findings(tmp_path, {}, auth="keys")
     assert (code, found["API keys"]["state"]) == (0, "warning")

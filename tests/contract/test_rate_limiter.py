@@ -363,6 +363,16 @@ async def test_prefix_and_database_keep_deployments_apart(server: ValkeyServer) 
             assert await limiter.take(window, "alice") is None
 
 
+async def test_password_may_be_apart_from_the_url(server: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
+    server.command("ACL", "SETUSER", "shop", "on", ">p/a:ss@", "+@all", "~*", "&*")
+    window = a_window(1)
+    async with open_rate_limiter(f"valkey://shop@127.0.0.1:{server.port}", password="p/a:ss@") as limiter:
+        assert await limiter.take(window, "alice") is None
+        async with open_rate_limiter(server.url) as other:
+            assert await other.take(window, "alice") is not None
+    assert "is away" not in caplog.text
+
+
 async def test_password_is_given(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     guarded = ValkeyServer(tmp_path, password="hush/hush").start()
     try:

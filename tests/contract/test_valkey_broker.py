@@ -367,6 +367,18 @@ async def test_password_that_is_missing_is_said(tmp_path: Path, caplog: pytest.L
         server.stop()
 
 
+async def test_password_may_be_apart_from_the_url(server: ValkeyServer, caplog: pytest.LogCaptureFixture) -> None:
+    server.command("ACL", "SETUSER", "shop", "on", ">p/a:ss@", "+@all", "~*", "&*")
+    url = f"valkey://shop@127.0.0.1:{server.port}"
+    async with open_event_broker(url, password="p/a:ss@") as broker:
+        await broker.check()
+    async with open_event_broker(url, password="hush-hush") as broker:
+        with pytest.raises(ServiceUnavailable):
+            await broker.check()
+    assert "refuses the user name or the password" in caplog.text
+    assert "hush-hush" not in caplog.text
+
+
 async def test_user_who_may_not_use_the_channels_is_said(
     server: ValkeyServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -39,6 +39,18 @@ def test_password_alone_and_cluster_are_read() -> None:
     )
 
 
+def test_password_may_be_given_apart() -> None:
+    url = parse_valkey_url("valkey://shop@cache", password="p/a:ss")
+    assert (url.username, url.password) == ("shop", "p/a:ss")
+    assert parse_valkey_url("valkey://:secret@cache", password="").password == "secret"
+
+
+def test_password_is_given_once() -> None:
+    with pytest.raises(ValueError, match="TEXT2IMAGE_EVENTS_PASSWORD") as refused:
+        parse_valkey_url("valkey://:hush@cache", password="quiet")
+    assert "hush" not in str(refused.value) and "quiet" not in str(refused.value)
+
+
 @pytest.mark.parametrize("scheme", ["redis", "rediss"])
 def test_redis_is_another_name_for_it(scheme: str) -> None:
     assert parse_valkey_url(f"{scheme}://cache") == parse_valkey_url(f"{scheme.replace('redis', 'valkey')}://cache")

@@ -155,6 +155,16 @@ def test_a_model_file_and_an_endpoint_exclude_each_other(tmp_path: Path) -> None
         declared_models(Settings(models=str(tmp_path / "m.toml"), endpoint="sagemaker:x"))
 
 
+def test_price_of_the_one_model_may_be_a_setting(tmp_path: Path) -> None:
+    for endpoint in ("sagemaker:my-endpoint", "sketch:"):
+        (priced,) = declared_models(Settings(endpoint=endpoint, price_per_second=0.00039))
+        (unknown,) = declared_models(Settings(endpoint=endpoint))
+        assert (priced.model.price_per_second, unknown.model.price_per_second) == (0.00039, None)
+    with pytest.raises(ModelFileError, match="TEXT2IMAGE_PRICE_PER_SECOND") as refusal:
+        declared_models(Settings(models=str(tmp_path / "m.toml"), price_per_second=0.00039))
+    assert "\n" not in str(refusal.value)
+
+
 async def test_a_missing_region_is_told_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)

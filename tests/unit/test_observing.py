@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -28,12 +29,14 @@ from graphql_api.domain.ids import JobId
 from graphql_api.domain.job import Job, JobStatus, Progress
 from graphql_api.http import health
 from graphql_api.ports import EventBroker, JobMoved, JobProgressed, JobStore, QueueDepth
+from graphql_api.service import queue_report
 from graphql_api.service.counting import counted_invocation
 from graphql_api.service.mailbox import MAX_MOVES, Mailbox
+from graphql_api.service.queue_report import QueueReport
 from graphql_api.settings import Settings
 from graphql_api.telemetry import configure_logging, install_tracer, traces
 from tests.clients.waiting import eventually
-from tests.contract.sample_jobs import ALICE, NOON
+from tests.contract.sample_jobs import ALICE, NOON, a_job
 from tests.unit.shop import CALLER, REQUEST, ScriptedEndpoint, Shop, a_jpeg, a_shop, an_answer
 
 PASSWORD = "postgresql://user:hunter2@db.internal:5432/jobs"
@@ -435,6 +438,123 @@ async def test_what_a_worker_logs_of_a_job_names_it(tmp_path: Path, log: Callabl
     fields = {"job_id": job.id, "caller_id": ALICE, "attempt": 1, "model": "sketch"}
     assert {name: line.get(name) for name in fields} == fields
     assert "secret" not in "".join(lines)
+
+
+ENDS_LOGGED = {"job_id", "model", "status", "seconds", "event", "level", "logger", "timestamp"}
+
+
+def lines_about(log: Callable[[], list[str]], event: str) -> list[dict[str, object]]:
+    """The lines in JSON whose text is exactly that."""
+    return [line for line in map(json.loads, log()) if line["event"] == event]
+
+
+async def test_an_end_is_one_line_with_what_it_cost(tmp_path: Path, log: Callable[[], list[str]]) -> None:
+    configure_logging("info", "json")
+    async with a_shop(tmp_path, ScriptedEndpoint([an_answer(a_jpeg())]), price=100) as shop, shop.working():
+        job = await shop.end_of((await shop.jobs.submit(CALLER, replace(REQUEST, prompt="a secret prompt"))).job)
+
+    text = log()
+    (line,) = lines_about(lambda: text, "job ended")
+    assert job.cost is not None and job.finished_at is not None
+    told = {"job_id": job.id, "model": "sketch", "status": "SUCCEEDED", "cost_dollars": job.cost / 1_000_000}
+    assert {name: line.get(name) for name in told} == told
+    assert line["seconds"] == round((job.finished_at - job.created_at).total_seconds(), 3)
+    assert "code" not in line
+    assert "secret" not in "".join(text)
+
+
+async def test_an_end_in_failure_has_its_code_and_no_cost_without_a_price(
+    tmp_path: Path, log: Callable[[], list[str]]
+) -> None:
+    configure_logging("info", "json")
+    async with a_shop(tmp_path, ScriptedEndpoint([ModelFailed("No.")])) as shop, shop.working():
+        await shop.end_of((await shop.jobs.submit(CALLER, REQUEST)).job)
+
+    (line,) = lines_about(log, "job ended")
+    assert (line["status"], line["code"]) == ("FAILED", "MODEL_ERROR")
+    assert "cost_dollars" not in line
+
+
+async def test_a_cancellation_is_one_line_however_often_it_is_asked_for(
+    tmp_path: Path, log: Callable[[], list[str]]
+) -> None:
+    configure_logging("info", "json")
+    async with a_shop(tmp_path, ScriptedEndpoint([])) as shop:
+        job = (await shop.jobs.submit(CALLER, REQUEST)).job
+        await shop.jobs.cancel(ALICE, job.id)
+        await shop.jobs.cancel(ALICE, job.id)
+
+    (line,) = lines_about(log, "job ended")
+    assert (line["job_id"], line["status"]) == (job.id, "CANCELED")
+    assert set(line) == ENDS_LOGGED
+
+
+async def test_what_the_janitor_ends_is_one_line_too(tmp_path: Path, log: Callable[[], list[str]]) -> None:
+    configure_logging("info", "json")
+    async with a_shop(tmp_path, ScriptedEndpoint([])) as shop:
+        job = a_job(model_name="gone")
+        await shop.store.add(job)
+        await shop.janitor.tidy()
+        await shop.janitor.tidy()
+
+    (line,) = lines_about(log, "job ended")
+    assert (line["job_id"], line["model"], line["code"]) == (job.id, "gone", "MODEL_UNAVAILABLE")
+
+
+async def test_an_end_is_readable_as_text(tmp_path: Path, log: Callable[[], list[str]]) -> None:
+    configure_logging("info", "text")
+    async with a_shop(tmp_path, ScriptedEndpoint([])) as shop:
+        job = (await shop.jobs.submit(CALLER, REQUEST)).job
+        await shop.jobs.cancel(ALICE, job.id)
+
+    (line,) = (line for line in log() if "job ended" in line)
+    assert f"job ended  [job={job.id} model=sketch status=CANCELED seconds=" in line
+
+
+async def test_the_queue_is_a_line_of_the_janitor_on_duty(tmp_path: Path, log: Callable[[], list[str]]) -> None:
+    configure_logging("info", "json")
+    async with a_shop(tmp_path, ScriptedEndpoint([])) as shop:
+        now = datetime.now(UTC)
+        report = QueueReport(shop.store, shop.janitor, clock=lambda: now + timedelta(seconds=90))
+        await report.report()
+        await shop.janitor.tidy()
+        await report.report()
+        await shop.jobs.submit(CALLER, REQUEST)
+        await shop.jobs.submit(CALLER, REQUEST)
+        await report.report()
+
+    empty, full = lines_about(log, "queue")
+    assert (empty["queued_jobs"], empty["oldest_queued_seconds"]) == (0, 0)
+    assert full["queued_jobs"] == 2
+    assert 80 < cast("float", full["oldest_queued_seconds"]) <= 90
+
+
+async def test_nobody_tells_of_the_queue_who_is_not_on_duty(tmp_path: Path, log: Callable[[], list[str]]) -> None:
+    configure_logging("info", "json")
+    async with a_shop(tmp_path, ScriptedEndpoint([])) as shop:
+        assert await shop.store.hold_duty("janitor", "somebody else", lease_seconds=60)
+        await shop.janitor.tidy()
+        await QueueReport(shop.store, shop.janitor).report()
+
+    assert lines_about(log, "queue") == []
+
+
+async def test_the_queue_is_not_told_while_the_store_is_away(tmp_path: Path, log: Callable[[], list[str]]) -> None:
+    configure_logging("info", "json")
+    async with a_shop(tmp_path, ScriptedEndpoint([])) as shop:
+        await shop.janitor.tidy()
+        await QueueReport(cast("JobStore", AwayStore()), shop.janitor).report()
+
+    assert log() == []
+
+
+async def test_services_tell_of_the_queue_by_themselves(
+    tmp_path: Path, log: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_report, "REPORT_SECONDS", 0.01)
+    configure_logging("info", "json")
+    async with open_services(Settings(data_dir=tmp_path, log_format="json")):
+        await eventually(lambda: lines_about(log, "queue"))
 
 
 # --- traces ----------------------------------------------------------------------------------------------------------

@@ -6,15 +6,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from graphql_api.adapters.database_login import ReadLogin
 from graphql_api.ports import JobStore
 
 DEFAULT_CONNECTIONS = 10
 
 
 @asynccontextmanager
-async def open_job_store(url: str, *, connections: int = DEFAULT_CONNECTIONS) -> AsyncIterator[JobStore]:
+async def open_job_store(
+    url: str, *, connections: int = DEFAULT_CONNECTIONS, login: ReadLogin | None = None
+) -> AsyncIterator[JobStore]:
     """Open the store that a URL names; `sqlite:<path>` is a file, which is made when it is not there,
-    `postgresql://<user>@<host>/<database>` a database that others may use too, over up to `connections`.
+    `postgresql://<user>@<host>/<database>` a database that others may use too, over up to `connections`. A `login`
+    says who logs in there, in place of the URL.
 
     Raises ValueError when the URL names no store, ServiceUnavailable when the store cannot be used.
     """
@@ -30,7 +34,7 @@ async def open_job_store(url: str, *, connections: int = DEFAULT_CONNECTIONS) ->
         case "postgresql" | "postgres":
             from graphql_api.adapters.job_store.postgres import open_postgres_job_store
 
-            async with open_postgres_job_store(url, connections=connections) as store:
+            async with open_postgres_job_store(url, connections=connections, login=login) as store:
                 yield store
         case _:
             raise ValueError(f"A job store is sqlite:<path> or postgresql://<user>@<host>/<database>, not {scheme}:.")

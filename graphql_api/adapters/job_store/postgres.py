@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 
+from graphql_api.adapters.database_login import ReadLogin
 from graphql_api.adapters.job_store.batches import Batches
 from graphql_api.adapters.job_store.migrations import migrate_postgres
 from graphql_api.adapters.job_store.postgres_deliveries import claim_deliveries, deliveries_of, save_delivery
@@ -236,13 +237,16 @@ class PostgresJobStore:
 
 
 @asynccontextmanager
-async def open_postgres_job_store(url: str, *, connections: int) -> AsyncIterator[PostgresJobStore]:
-    """Open the store in a database, whose schema is made or brought up to date.
+async def open_postgres_job_store(
+    url: str, *, connections: int, login: ReadLogin | None
+) -> AsyncIterator[PostgresJobStore]:
+    """Open the store in a database, whose schema is made or brought up to date. Without a `login` the URL says who
+    logs in.
 
     Raises ValueError when the URL cannot be read, SchemaTooNew when a later version of the program has used the
     database, ServiceUnavailable when it cannot be used.
     """
-    async with open_pool(url, connections=connections) as pool:
+    async with open_pool(url, connections=connections, login=login) as pool:
         await _prepare(pool)
         store = PostgresJobStore(PostgresPool(pool))
         try:

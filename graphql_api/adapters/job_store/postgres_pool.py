@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 
+from graphql_api.adapters.database_login import ReadLogin, check_authority_file, connect_as, tls_trouble
 from graphql_api.adapters.sql import load_sql
 from graphql_api.domain.errors import ServiceUnavailable
 
@@ -131,12 +132,14 @@ class PostgresPool:
 
 
 @asynccontextmanager
-async def open_pool(url: str, *, connections: int) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
-    """Connections to a database, waiting for a server that is starting.
+async def open_pool(
+    url: str, *, connections: int, login: ReadLogin | None
+) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
+    """Connections to a database, waiting for a server that is starting. Without a `login` the URL says who logs in.
 
     Raises ValueError when the URL cannot be read, ServiceUnavailable when the server cannot be used.
     """
-    pool = await _connected(url, connections)
+    pool = await _connected(url, connections, login)
     try:
         yield pool
     finally:
@@ -146,13 +149,15 @@ async def open_pool(url: str, *, connections: int) -> AsyncIterator[asyncpg.Pool
             pool.terminate()
 
 
-async def _connected(url: str, connections: int) -> asyncpg.Pool[asyncpg.Record]:
+async def _connected(url: str, connections: int, login: ReadLogin | None) -> asyncpg.Pool[asyncpg.Record]:
+    check_authority_file(url)
     deadline = asyncio.get_running_loop().time() + 6 * CONNECT_SECONDS
     is_waiting = False
     while True:
         try:
             return await asyncpg.create_pool(
                 url,
+                connect=connect_as(login),
                 min_size=1,
                 max_size=connections,
                 command_timeout=STATEMENT_SECONDS,
@@ -165,12 +170,13 @@ async def _connected(url: str, connections: int) -> asyncpg.Pool[asyncpg.Record]
                 },
             )
         except ssl.SSLError as error:
-            raise ServiceUnavailable("PostgreSQL cannot be reached over TLS.") from error
+            raise ServiceUnavailable(tls_trouble(error)) from error
         except (asyncpg.ClientConfigurationError, ValueError):
             # What they say may quote the password.
             raise ValueError(
                 "The URL of the PostgreSQL database cannot be read. It is "
-                "postgresql://<user>:<password>@<host>/<database>, with special characters percent-encoded."
+                "postgresql://<user>:<password>@<host>/<database>, with special characters percent-encoded; "
+                "?sslmode=verify-full needs &sslrootcert=<PEM file> too."
             ) from None
         except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
             raise ServiceUnavailable(f"PostgreSQL refuses the connection: {error}.") from error

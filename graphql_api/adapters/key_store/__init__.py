@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from graphql_api.adapters.database_login import ReadLogin
 from graphql_api.ports import KeyStore
 
 FILE_NAME = "keys.sqlite3"
 
 
 @asynccontextmanager
-async def open_key_store(url: str) -> AsyncIterator[KeyStore]:
+async def open_key_store(url: str, *, login: ReadLogin | None = None) -> AsyncIterator[KeyStore]:
     """Open the store that a URL names; `sqlite:<path>` is a file, which is made when it is not there,
-    `postgresql://<user>@<host>/<database>` a table of a database. Any number of processes may have either open.
+    `postgresql://<user>@<host>/<database>` a table of a database, where a `login` says who logs in, in place of the
+    URL. Any number of processes may have either open.
 
     Raises ValueError when the URL names no store, ServiceUnavailable when the store cannot be used.
     """
@@ -30,7 +32,7 @@ async def open_key_store(url: str) -> AsyncIterator[KeyStore]:
         case "postgresql" | "postgres":
             from graphql_api.adapters.key_store.postgres import open_postgres_key_store
 
-            async with open_postgres_key_store(url) as store:
+            async with open_postgres_key_store(url, login=login) as store:
                 yield store
         case _:
             raise ValueError(f"A key store is sqlite:<path> or postgresql://<user>@<host>/<database>, not {scheme}:.")

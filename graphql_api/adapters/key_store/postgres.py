@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 
+from graphql_api.adapters.database_login import ReadLogin, check_authority_file, connect_as, tls_trouble
 from graphql_api.adapters.key_store.rows import KeySchemaTooNew, columns_of, key_of_row
 from graphql_api.adapters.sql import load_sql
 from graphql_api.domain.api_key import ApiKey
@@ -69,11 +71,15 @@ class PostgresKeyStore:
                 for number, name in enumerate(_SCHEMAS[version:], version + 1):
                     await connection.execute(SQL[name])
                     await connection.execute(SQL["add_version"], number)
+        except ssl.SSLError as error:
+            # Before ValueError, of which some are a kind.
+            raise ServiceUnavailable(tls_trouble(error)) from error
         except (asyncpg.ClientConfigurationError, ValueError):
             # What it says may quote the password.
             raise ValueError(
                 "The URL of the PostgreSQL database cannot be read. It is "
-                "postgresql://<user>:<password>@<host>/<database>, with special characters percent-encoded."
+                "postgresql://<user>:<password>@<host>/<database>, with special characters percent-encoded; "
+                "?sslmode=verify-full needs &sslrootcert=<PEM file> too."
             ) from None
         except _FAULTS as error:
             raise ServiceUnavailable("The API keys cannot be reached in PostgreSQL.") from error
@@ -102,15 +108,17 @@ class PostgresKeyStore:
 
 
 @asynccontextmanager
-async def open_postgres_key_store(url: str) -> AsyncIterator[PostgresKeyStore]:
-    """Connect to a database, and make the table where there is none.
+async def open_postgres_key_store(url: str, *, login: ReadLogin | None) -> AsyncIterator[PostgresKeyStore]:
+    """Connect to a database, and make the table where there is none. Without a `login` the URL says who logs in.
 
     Raises ValueError when the URL cannot be read, ServiceUnavailable when the server cannot be used, KeySchemaTooNew
     when a later version of the program has used the table.
     """
+    check_authority_file(url)
     # Keys are looked up now and then: no connection is kept for it.
     pool = asyncpg.create_pool(
         url,
+        connect=connect_as(login),
         min_size=0,
         max_size=CONNECTIONS,
         command_timeout=STATEMENT_SECONDS,

@@ -9,10 +9,10 @@ from graphql_api.ports import RateLimiter
 
 
 @asynccontextmanager
-async def open_rate_limiter(url: str) -> AsyncIterator[RateLimiter]:
+async def open_rate_limiter(url: str, *, password: str = "") -> AsyncIterator[RateLimiter]:
     """Open the limiter that a URL names, in the form that event brokers have: `memory:`, which counts for one process,
-    or `valkey://[user:password@]host[:port][/db]`, which need not be there yet. Raises ValueError, saying what to
-    write, when the URL names no limiter."""
+    or `valkey://[user:password@]host[:port][/db]`, which need not be there yet. Its password may be given apart from
+    the URL. Raises ValueError, saying what to write, when the URL names no limiter."""
     match url.partition(":")[0]:
         case "memory":
             from graphql_api.adapters.rate_limiter.memory import MemoryRateLimiter
@@ -22,7 +22,7 @@ async def open_rate_limiter(url: str) -> AsyncIterator[RateLimiter]:
             from graphql_api.adapters.rate_limiter.valkey import open_valkey_rate_limiter
             from graphql_api.adapters.valkey_url import parse_valkey_url
 
-            async with open_valkey_rate_limiter(parse_valkey_url(url)) as limiter:
+            async with open_valkey_rate_limiter(parse_valkey_url(url, password=password)) as limiter:
                 yield limiter
         case scheme:
             raise ValueError(
