@@ -46,6 +46,22 @@ chaos: $(VENV)/.ready-to-develop ## Random faults against a fleet of processes, 
 bench: $(VENV)/.ready-to-develop ## Run all benchmarks, and print what docs/benchmarks.md is made from
 	@$(BIN)/python -m bench.run_all
 
+.PHONY: synth
+synth: $(VENV)/.ready-to-develop ## Write the CloudFormation templates that DEPLOY_* variables describe; needs no account
+	@BIN=$(BIN) scripts/infra synth
+
+.PHONY: deploy
+deploy: $(VENV)/.ready-to-develop ## Make or change on AWS what they describe; docs/operations.md
+	@BIN=$(BIN) scripts/infra deploy
+
+.PHONY: diff destroy
+diff destroy: $(VENV)/.ready-to-develop
+	@BIN=$(BIN) scripts/infra $@
+
+.PHONY: key
+key: $(VENV)/.ready-to-develop ## Make an API key of a deployment; NAME="web shop" KEY_ARGS="--jobs-per-minute 60"
+	@BIN=$(BIN) scripts/infra key "$(NAME)" $(KEY_ARGS)
+
 .PHONY: lock
 lock: $(VENV)/.ready-to-develop ## Resolve the dependencies again and write the lock files
 	@BIN=$(BIN) scripts/lock
@@ -56,7 +72,7 @@ lock-clients: $(VENV)/.ready-to-develop ## Resolve the clients of npm again and 
 
 .PHONY: clean
 clean: ## Delete what was made here, except for the data
-	rm -rf $(VENV) tests/clients/js/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis bench/results
+	rm -rf $(VENV) cdk.out infra/node_modules tests/clients/js/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis bench/results
 
 $(VENV)/.ready-to-run: requirements.txt pyproject.toml
 	@PYTHON=$(PYTHON) VENV=$(VENV) scripts/install requirements.txt

@@ -238,7 +238,7 @@ class PostgresJobStore:
 
 @asynccontextmanager
 async def open_postgres_job_store(
-    url: str, *, connections: int, login: ReadLogin | None
+    url: str, *, connections: int, login: ReadLogin | None = None
 ) -> AsyncIterator[PostgresJobStore]:
     """Open the store in a database, whose schema is made or brought up to date. Without a `login` the URL says who
     logs in.

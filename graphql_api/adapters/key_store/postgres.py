@@ -108,7 +108,7 @@ class PostgresKeyStore:
 
 
 @asynccontextmanager
-async def open_postgres_key_store(url: str, *, login: ReadLogin | None) -> AsyncIterator[PostgresKeyStore]:
+async def open_postgres_key_store(url: str, *, login: ReadLogin | None = None) -> AsyncIterator[PostgresKeyStore]:
     """Connect to a database, and make the table where there is none. Without a `login` the URL says who logs in.
 
     Raises ValueError when the URL cannot be read, ServiceUnavailable when the server cannot be used, KeySchemaTooNew

@@ -1,0 +1,35 @@
+"""How many connections PostgreSQL takes, as RDS works it out of the memory."""
+
+from __future__ import annotations
+
+from infra.config import Config
+
+BYTES_PER_CONNECTION = 9_531_392
+MOST = 5_000
+"""`max_connections` is the memory by the first, and no more than the second (Amazon RDS User Guide, "Maximum number of
+database connections"; Aurora's is the same)."""
+MOST_OF_SMALL_AURORA = 2_000
+"""Where Aurora's least capacity is below one unit ("Performance and scaling for Aurora Serverless v2")."""
+AURORA_GIB = 2
+"""Of a capacity unit."""
+USABLE_PART = 0.75
+"""Of the memory of an instance: the formula means what system and RDS leave. An estimate, on the safe side."""
+
+_GIB = {"micro": 1, "small": 2, "medium": 4, "large": 8, "xlarge": 16}
+"""Memory of the sizes of the classes t and m; r has twice as much from large on."""
+
+
+def most_connections(config: Config) -> int:
+    """Connections of the database that a configuration describes. Raises ValueError for a class that is not known."""
+    if config.database == "aurora":
+        most = MOST_OF_SMALL_AURORA if config.aurora_capacity_min < 1 else MOST
+        return min(_connections(config.aurora_capacity_max * AURORA_GIB), most)
+    family, _, size = config.database_instance.partition(".")
+    if family[:1] not in ("t", "m", "r"):
+        raise ValueError(f"{config.database_instance} is no class t, m or r")
+    gib = _GIB[size] if size in _GIB else int(size.removesuffix("xlarge")) * _GIB["xlarge"]
+    return min(_connections(gib * (2 if family.startswith("r") else 1) * USABLE_PART), MOST)
+
+
+def _connections(gib: float) -> int:
+    return int(gib * 1024**3 / BYTES_PER_CONNECTION)
