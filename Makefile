@@ -15,6 +15,7 @@ help: ## Say what can be made
 
 .PHONY: run
 run: $(VENV)/.ready-to-run ## Serve on 127.0.0.1:8000; PORT=8123 make run for another port
+	@$(BIN)/python ui/build.py --if-needed
 	@PORT=$(PORT) $(BIN)/text2image serve
 
 .PHONY: test
@@ -37,6 +38,10 @@ format: $(VENV)/.ready-to-develop ## Format the sources, and fix what the linter
 .PHONY: schema
 schema: $(VENV)/.ready-to-run ## Write schema.graphql
 	@$(BIN)/text2image schema > schema.graphql
+
+.PHONY: ui
+ui: $(VENV)/.ready-to-develop ## Build the pages for browsers, with the Node of a wheel where the system has none
+	@$(BIN)/python ui/build.py
 
 .PHONY: chaos
 chaos: $(VENV)/.ready-to-develop ## Random faults against a fleet of processes, for ten minutes; CHAOS_ARGS="--minutes 2 --seed 7"
@@ -66,13 +71,13 @@ key: $(VENV)/.ready-to-develop ## Make an API key of a deployment; NAME="web sho
 lock: $(VENV)/.ready-to-develop ## Resolve the dependencies again and write the lock files
 	@BIN=$(BIN) scripts/lock
 
-.PHONY: lock-clients
-lock-clients: $(VENV)/.ready-to-develop ## Resolve the clients of npm again and write their lock file
-	@BIN=$(abspath $(BIN)) scripts/lock-clients
+.PHONY: lock-npm
+lock-npm: $(VENV)/.ready-to-develop ## Resolve the packages of npm again and write their lock files
+	@BIN=$(abspath $(BIN)) scripts/lock-npm tests/clients/js infra ui
 
 .PHONY: clean
 clean: ## Delete what was made here, except for the data
-	rm -rf $(VENV) cdk.out infra/node_modules tests/clients/js/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis bench/results
+	rm -rf $(VENV) cdk.out infra/node_modules tests/clients/js/node_modules ui/node_modules graphql_api/pages .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis bench/results
 
 $(VENV)/.ready-to-run: requirements.txt pyproject.toml
 	@PYTHON=$(PYTHON) VENV=$(VENV) scripts/install requirements.txt

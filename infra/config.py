@@ -167,8 +167,8 @@ class Config(BaseModel):
     certificate_arn: str = Field(default="", description="Certificate of that name, in us-east-1 (CloudFront).")
     url_public_keys: str = Field(
         default="",
-        description="Paths of PEM files of the public keys for signed image URLs, separated by commas: the first is the "
-        "one in use, the others count too while it is replaced. Empty: not signed.",
+        description="Paths of PEM files of the public keys for signed image URLs, separated by commas: the first is in "
+        "use, the others count too while it is replaced. Empty: not signed.",
     )
     url_private_key_secret_arn: str = Field(
         default="", description="Secret of Secrets Manager that holds the private half of the first, as PEM."

@@ -25,7 +25,8 @@ def acknowledge_folders(role: iam.Role, statements: Sequence[iam.PolicyStatement
 
 def as_seen_from(scope: Construct, owner: Construct, attribute: str) -> str:
     """An attribute of a construct of this or of another stack, as it will stand in the template of `scope`. CDK would
-    put it there only after everything is constructed, and acknowledgements need it before."""
+    put it there only after everything is constructed, and acknowledgements need it before. Between stacks it is an
+    export, which cannot change while it is used: for what outlives both."""
     home = cdk.Stack.of(owner)
     return attribute if home.node.path == cdk.Stack.of(scope).node.path else home.export_value(attribute)
 

@@ -22,7 +22,7 @@ from infra.config import SKETCH, ConfigError, read_config
 OUTPUT = "KeyTask"
 """Output of the service stack: what RunTask needs, as JSON."""
 
-CONTAINER = "api"
+CONTAINER = "worker"
 PATIENCE_SECONDS = 300.0
 LOOK_SECONDS = 3.0
 

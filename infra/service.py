@@ -154,9 +154,8 @@ class Service(Construct):
         return cdk.Stack.of(self).to_json_string(
             {
                 "cluster": self.cluster.cluster_name,
-                "task_definition": self.api_task.definition.task_definition_arn,
-                # May do what a worker may: for `doctor`, which tries everything.
-                "worker_task_definition": self.worker_task.definition.task_definition_arn,
+                # A worker may do all that the program does, so that `doctor` can try it.
+                "task_definition": self.worker_task.definition.task_definition_arn,
                 "subnets": selected.subnet_ids,
                 "security_groups": [self._network.tasks.security_group_id],
                 "assign_public_ip": "ENABLED" if self._network.assign_public_ip else "DISABLED",

@@ -67,7 +67,7 @@ class ServiceStack(cdk.Stack):
         super().__init__(scope, id, **options)
         if model is not None:
             # The tasks know the endpoint by its name alone.
-            self.add_dependency(model)
+            self.add_stack_dependency(model)
         connection = self._connection(config, foundation, model)
         service = Service(
             self,

@@ -71,11 +71,16 @@ def run_javascript(program: str, *arguments: str) -> Any:
 
 
 def install_clients() -> None:
-    """Install what tests/clients/js/package-lock.json names, unless that was done. Skips the test that needs it where
+    """Install what tests/clients/js/package-lock.json names, see `install_packages`."""
+    install_packages(FOLDER)
+
+
+def install_packages(folder: Path) -> None:
+    """Install what the package-lock.json of a folder names, unless that was done. Skips the test that needs it where
     npm cannot be reached; in CI that is a failure."""
-    lock_file = FOLDER / "package-lock.json"
+    lock_file = folder / "package-lock.json"
     wanted = hashlib.sha256(lock_file.read_bytes()).hexdigest()
-    mark = FOLDER / "node_modules" / ".installed"
+    mark = folder / "node_modules" / ".installed"
     with lock_file.open("rb") as guard:
         # Several processes run the tests.
         fcntl.flock(guard, fcntl.LOCK_EX)
@@ -83,13 +88,13 @@ def install_clients() -> None:
             return
         done = subprocess.run(
             [*npm(), "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
-            cwd=FOLDER,
+            cwd=folder,
             env=node_environment(),
             capture_output=True,
             text=True,
             timeout=INSTALL_SECONDS,
         )
         if done.returncode and UNREACHABLE.search(done.stderr) and not os.environ.get("CI"):
-            pytest.skip("npm cannot be reached, so that there are no JavaScript clients.")
+            pytest.skip("npm cannot be reached, so that there are no JavaScript packages.")
         assert done.returncode == 0, done.stderr
         mark.write_text(wanted)

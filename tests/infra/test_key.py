@@ -14,7 +14,7 @@ from infra.key import NotMade, make_key
 
 TASK = {
     "cluster": "text2image-small",
-    "task_definition": "arn:aws:ecs:us-east-1:123456789012:task-definition/api:7",
+    "task_definition": "arn:aws:ecs:us-east-1:123456789012:task-definition/worker:7",
     "subnets": ["subnet-1", "subnet-2"],
     "security_groups": ["sg-1"],
     "assign_public_ip": "ENABLED",
@@ -50,12 +50,12 @@ class Aws:
                     "assignPublicIp": "ENABLED",
                 }
             },
-            "overrides": {"containerOverrides": [{"name": "api", "command": command}]},
+            "overrides": {"containerOverrides": [{"name": "worker", "command": command}]},
         }
         self.tasks.add_response("run_task", {"tasks": [{"taskArn": ARN}], "failures": []}, expected)
 
     def shows_task(self, status: str, **container: Any) -> None:
-        task = {"taskArn": ARN, "lastStatus": status, "containers": [{"name": "api", **container}]}
+        task = {"taskArn": ARN, "lastStatus": status, "containers": [{"name": "worker", **container}]}
         self.tasks.add_response("describe_tasks", {"tasks": [task], "failures": []})
 
     def make(self, *arguments: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from graphql_api.commands.serve import GIVING_BACK_SECONDS, check_reach
 from graphql_api.http.health import ALIVE_PATH, CHECK_SECONDS, READY_PATH
 from graphql_api.settings import Settings
 from infra.config import Config
+from infra.database_limits import most_connections
 from infra.http_api import LIMIT_SECONDS
 from infra.key import OUTPUT
 from infra.network import CIDR
@@ -109,8 +111,6 @@ def test_database_is_verified_by_the_bundle_that_the_image_has(settings: Mapping
 def test_connections_of_all_processes_fit_during_a_deployment(
     deployment: Deployment, settings: Mapping[str, Settings]
 ) -> None:
-    from infra.database_limits import most_connections
-
     config = config_of(deployment)
     tasks = config.api_tasks_max + config.worker_tasks_max
     assert 2 * tasks * settings["api"].database_connections <= most_connections(config)
@@ -237,7 +237,7 @@ def test_commands_are_understood_as_they_are_meant(deployment: Deployment, monke
     api, worker = (_parsed(container(deployment, name)["Command"]) for name in TASKS)
     assert (api["host"], api["port"], api["run_jobs"]) == ("0.0.0.0", 8000, False)
     # Its health is asked for from within the container, and from nowhere else.
-    assert (worker["health_host"], worker["health_port"], worker["model"]) == ("127.0.0.1", 8000, None)
+    assert (worker["health_host"], worker["health_port"], worker["model"]) == ("127.0.0.1", 8000, ())
 
 
 def _parsed(arguments: list[str]) -> Mapping[str, Any]:
@@ -251,8 +251,6 @@ def _parsed(arguments: list[str]) -> Mapping[str, Any]:
 
 
 def _default(command: Any, name: str) -> Any:
-    import inspect
-
     return inspect.signature(command).parameters[name].default
 
 
@@ -417,8 +415,7 @@ def test_one_off_task_has_what_run_task_asks_for(deployment: Deployment) -> None
     place = service(deployment, "api").properties["NetworkConfiguration"]["AwsvpcConfiguration"]
     assert json.loads(output(deployment, OUTPUT)) == {
         "cluster": only(deployment, "AWS::ECS::Cluster").id,
-        "task_definition": task(deployment, "api").id,
-        "worker_task_definition": task(deployment, "worker").id,
+        "task_definition": task(deployment, "worker").id,
         "subnets": [text(deployment, each) for each in place["Subnets"]],
         "security_groups": [_tasks_group(deployment)],
         "assign_public_ip": place["AssignPublicIp"],
