@@ -14,7 +14,6 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from graphql_api.bootstrap import Services, open_services
 from graphql_api.domain.caller import Caller
 from graphql_api.http.authentication import Door
-from graphql_api.http.explorer import explorer_routes
 from graphql_api.http.graphql_view import GraphQLView, MakeContext
 from graphql_api.http.guards import BodyGuard, HostGuard, OriginGuard, SocketGuard
 from graphql_api.http.health import (
@@ -27,6 +26,7 @@ from graphql_api.http.health import (
     preview_routes,
 )
 from graphql_api.http.images import image_routes
+from graphql_api.http.pages import page_routes
 from graphql_api.http.request_ids import RequestIds
 from graphql_api.http.rest import RestApi
 from graphql_api.ports import Authenticator
@@ -84,7 +84,7 @@ def routes(services: Services) -> list[BaseRoute]:
         Route("/graphql", view, methods=GRAPHQL_METHODS),
         WebSocketRoute("/graphql", view),
         *RestApi(make_context, door, services.streams, settings.rest_wait, settings.public_url).routes(),
-        *(explorer_routes() if settings.explorer else []),
+        *(page_routes() if settings.explorer else []),
         *_operators_routes(services),
         *preview_routes(services.broker),
         *(image_routes(folder.root, folder.signing) if (folder := services.image_folder) else []),

@@ -10,15 +10,11 @@ from graphql import GraphQLSyntaxError, Lexer, Source, TokenKind, get_introspect
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphql_api.http.explorer import FOLLOW, GENERATE, HISTORY, ONE_SHOT
 from graphql_api.schema.tokens import has_more_tokens
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [
-    GENERATE,
-    FOLLOW,
-    ONE_SHOT,
-    HISTORY,
+    *(path.read_text() for path in sorted((ROOT / "ui" / "graphiql" / "tabs").glob("*.graphql"))),
     get_introspection_query(),
     (ROOT / "schema.graphql").read_text(),
     '{ a(b: "x # no comment \\" still" c: """block # " "" \\""" end""" d: -1.5e-3 e: $v f: [1 2])',

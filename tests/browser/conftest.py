@@ -1,0 +1,69 @@
+"""A real browser: the system's Chromium. Without one, or without the pages that `make ui` builds, these tests are
+skipped; never in CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Literal
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from graphql_api.http.pages import BUILT
+from tests.browser.graphiql import GraphiQLPage
+
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+OpenGraphiQL = Callable[..., Awaitable[GraphiQLPage]]
+"""What the fixture `open_graphiql` is."""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's program. Skips where there is none, and where there are no pages for it."""
+    program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    missing = [
+        *(["a Chromium"] if program is None else []),
+        *([] if (BUILT / "graphiql" / "index.html").is_file() else ["the pages, which `make ui` builds"]),
+    ]
+    if program is None or missing:
+        reason = f"There is not: {', '.join(missing)}."
+        assert not os.environ.get("CI"), reason
+        pytest.skip(reason)
+    return program
+
+
+@pytest.fixture
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    """One for each test: it ends with the event loop of the test."""
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
+        yield running
+        await running.close()
+
+
+@pytest.fixture
+async def open_graphiql(browser: Browser) -> AsyncIterator[OpenGraphiQL]:
+    """Opens GraphiQL of a server: `await open_graphiql(server.origin)`. Fails afterwards where a page had troubles."""
+    opened: list[GraphiQLPage] = []
+
+    async def open_page(origin: str, *, colors: Literal["light", "dark"] = "light") -> GraphiQLPage:
+        context = await browser.new_context(color_scheme=colors, viewport={"width": 1400, "height": 850})
+        graphiql = GraphiQLPage(await context.new_page(), origin)
+        opened.append(graphiql)
+        await graphiql.load()
+        return graphiql
+
+    yield open_page
+    assert [graphiql.troubles for graphiql in opened if graphiql.troubles] == []
