@@ -31,10 +31,10 @@ class Budget(Construct):
             self,
             "Budget",
             budget=budgets.CfnBudget.BudgetDataProperty(
-                budget_name=f"{config.prefix}-{config.region}",
+                # No name: the address cannot be changed, so a budget with another one comes before this one goes.
                 budget_type="COST",
                 time_unit="MONTHLY",
-                budget_limit=budgets.CfnBudget.SpendProperty(amount=config.monthly_budget_dollars, unit="USD"),
+                budget_limit=budgets.CfnBudget.SpendProperty(amount=round(config.budget_dollars), unit="USD"),
             ),
             notifications_with_subscribers=[
                 _notification("ACTUAL", SPENT_PERCENT, config.alarm_email),

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from graphql_api.codecs import CODECS
 from infra.jumpstart import MODELS
 
 PREFIX = "DEPLOY_"
@@ -41,9 +42,34 @@ LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 180, 365)
 """Retentions of CloudWatch, of those that it has."""
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+_OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso", "eu-isoe-", "eusc-")
 _INSTANCE = re.compile(r"ml\.([a-z0-9]+)\.[a-z0-9]+")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
-_EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
+_FORMS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "endpoint_name": (r"[A-Za-z0-9](-?[A-Za-z0-9]){0,62}", "sd21: up to 63 letters, digits and -, and no ARN"),
+        "endpoint_bucket": (r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "my-bucket"),
+        "completions_topic_arn": (
+            r"arn:aws:sns:[a-z0-9-]+:\d{12}:[\w-]+",
+            "arn:aws:sns:us-east-1:123456789012:answers",
+        ),
+        "certificate_arn": (
+            r"arn:aws:acm:us-east-1:\d{12}:certificate/[\w-]+",
+            "arn:aws:acm:us-east-1:123456789012:certificate/4a7d9d6f-..., of us-east-1, where CloudFront looks for it",
+        ),
+        "url_private_key_secret_arn": (
+            r"arn:aws:secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+-[A-Za-z0-9]{6}",
+            "arn:aws:secretsmanager:us-east-1:123456789012:secret:url-key-AbCdEf, with the six characters at its end",
+        ),
+        "domain_name": (r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", "images.example.com"),
+        "jwt_issuer": (r"https://[^\s/]+\S*", "https://id.example.com"),
+        "allowed_origins": (r"https?://[^\s/,]+(\s*,\s*https?://[^\s/,]+)*", "https://app.example.com"),
+        "zone_names": (r"[a-z]{2}(-[a-z]+)+-\d[a-z](\s*,\s*[a-z]{2}(-[a-z]+)+-\d[a-z])*", "us-east-1a,us-east-1c"),
+        "account": (r"\d{12}", "123456789012"),
+        "alarm_email": (r"[^@\s,]+@[^@\s,]+\.[^@\s,]+", "team@example.com"),
+    }
+)
+"""What is checked by its form alone -> the form, and what to write."""
 
 ENVIRONMENTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -83,7 +109,7 @@ class ConfigError(ValueError):
 class Config(BaseModel):
     """A deployment. Each field is the environment variable DEPLOY_<NAME>."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     environment: Literal["small", "standard"] = Field(default="small", description="Whose values count first.")
     name: str = Field(
@@ -128,13 +154,22 @@ class Config(BaseModel):
         "`endpoints` and nothing else, so that there are neither webhooks nor tokens of an identity provider.",
     )
     zones: int = Field(default=2, ge=2, le=3, description="Availability zones.")
+    zone_names: str = Field(
+        default="",
+        description="Names of as many zones, separated by commas, where the first ones of the region will not do: not "
+        "all have VPC origins and VPC links. Empty: the first ones.",
+    )
     database: Literal["instance", "aurora"] = Field(
         default="instance", description="RDS for PostgreSQL on one instance, or Aurora in two zones."
     )
     database_instance: str = Field(default="t4g.micro", description="Class of that instance, without `db.`.")
     database_gib: int = Field(default=20, ge=20, le=16_384, description="Its storage; grows to five times that.")
-    aurora_capacity_min: float = Field(default=0.5, ge=0.5, le=128, description="Aurora's capacity units, at least.")
-    aurora_capacity_max: float = Field(default=8, ge=1, le=256, description="Aurora's capacity units, at most.")
+    aurora_capacity_min: float = Field(
+        default=0.5, ge=0.5, le=128, multiple_of=0.5, description="Aurora's capacity units, at least."
+    )
+    aurora_capacity_max: float = Field(
+        default=8, ge=1, le=256, multiple_of=0.5, description="Aurora's capacity units, at most."
+    )
     valkey_max_gb: int = Field(default=1, ge=1, le=100, description="Valkey Serverless: memory at most.")
 
     api_tasks_min: int = Field(default=1, ge=1, le=100, description="API tasks, at least.")
@@ -202,14 +237,24 @@ class Config(BaseModel):
             raise ValueError(f"write {PREFIX}REGION=us-east-1, or another region")
         if not _REGION.fullmatch(region):
             raise ValueError(f"{region!r} is no region; write one such as us-east-1")
+        if region.startswith(_OTHER_PARTITIONS):
+            raise ValueError(f"{region} is of another partition of AWS, which these templates are not for")
         return region
 
-    @field_validator("account")
+    @field_validator(*_FORMS)
     @classmethod
-    def _is_an_account(cls, account: str) -> str:
-        if account and not re.fullmatch(r"\d{12}", account):
-            raise ValueError("write the 12 digits of the account")
-        return account
+    def _has_its_form(cls, value: str, info: ValidationInfo) -> str:
+        form, example = _FORMS[str(info.field_name)]
+        if value and not re.fullmatch(form, value):
+            raise ValueError(f"{value!r} will not do; write one such as {example}")
+        return value
+
+    @field_validator("codec")
+    @classmethod
+    def _is_a_codec(cls, codec: str) -> str:
+        if codec not in CODECS:
+            raise ValueError(f"{codec!r} is no codec; write {' or '.join(CODECS)}")
+        return codec
 
     @field_validator("instance_type")
     @classmethod
@@ -220,13 +265,6 @@ class Config(BaseModel):
         if match[1] not in GPU_FAMILIES:
             raise ValueError(f"{instance_type} has no GPU; write one that has, such as ml.g5.2xlarge")
         return instance_type
-
-    @field_validator("alarm_email")
-    @classmethod
-    def _is_an_email(cls, email: str) -> str:
-        if email and not _EMAIL.fullmatch(email):
-            raise ValueError(f"{email!r} is no address; write one such as team@example.com")
-        return email
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -243,8 +281,9 @@ class Config(BaseModel):
                 f"write either {PREFIX}ENDPOINT_NAME=<an endpoint that exists> or {PREFIX}MODEL=<a model to create an "
                 f"endpoint for, or {SKETCH}>; {what}"
             )
-        if self.model == SKETCH and self.endpoint_kind != "realtime":
-            raise ValueError(f"{PREFIX}ENDPOINT_KIND does not go with {PREFIX}MODEL={SKETCH}; leave it out")
+        if self.model == SKETCH:
+            # What is said of an endpoint may stay, for when there is one again.
+            return
         if self.model and self.endpoint_kind == "stream":
             raise ValueError(
                 f"{PREFIX}ENDPOINT_KIND=stream needs a container that streams: create the endpoint yourself, and write "
@@ -273,6 +312,10 @@ class Config(BaseModel):
                     f"{PREFIX}{task.upper()}_MEMORY={memory} does not go with {cpu} CPU units; "
                     f"write {least} to {most}, in whole GiB"
                 )
+        if self.zone_names and len(self.zone_list) != self.zones:
+            raise ValueError(f"{PREFIX}ZONE_NAMES are {len(self.zone_list)}, and {PREFIX}ZONES is {self.zones}")
+        if any(not zone.startswith(self.region) for zone in self.zone_list):
+            raise ValueError(f"{PREFIX}ZONE_NAMES are not of {self.region}")
         if self.log_days not in LOG_DAYS:
             raise ValueError(f"{PREFIX}LOG_DAYS is one of {', '.join(map(str, LOG_DAYS))}, not {self.log_days}")
 
@@ -285,11 +328,14 @@ class Config(BaseModel):
                 f"write {PREFIX}EGRESS=nat"
             )
 
+        if self.egress == "endpoints" and self.image and ".dkr.ecr." not in self.image:
+            raise ValueError(
+                f"{PREFIX}EGRESS=endpoints reaches no registry but ECR: push the image there, or say {PREFIX}EGRESS=nat"
+            )
+
     def _check_urls(self) -> None:
         if bool(self.domain_name) != bool(self.certificate_arn):
             raise ValueError(f"{PREFIX}DOMAIN_NAME and {PREFIX}CERTIFICATE_ARN go together; write both or neither")
-        if self.certificate_arn and ":us-east-1:" not in self.certificate_arn:
-            raise ValueError(f"{PREFIX}CERTIFICATE_ARN must be of us-east-1, where CloudFront looks for certificates")
         if bool(self.url_public_keys) != bool(self.url_private_key_secret_arn):
             raise ValueError(
                 f"{PREFIX}URL_PUBLIC_KEYS and {PREFIX}URL_PRIVATE_KEY_SECRET_ARN go together; write both or neither"
@@ -301,14 +347,24 @@ class Config(BaseModel):
         return bool(self.model) and self.model != SKETCH
 
     @property
+    def zone_list(self) -> Sequence[str]:
+        """The zones that are named, if any."""
+        return _parts(self.zone_names)
+
+    @property
+    def origins(self) -> Sequence[str]:
+        """The origins whose pages may use API and images."""
+        return _parts(self.allowed_origins)
+
+    @property
     def is_async(self) -> bool:
         """Whether answers come later, over a queue."""
-        return self.endpoint_kind == "async"
+        return self.endpoint_kind == "async" and self.model != SKETCH
 
     @property
     def url_key_paths(self) -> Sequence[str]:
         """Where the public keys of image URLs are, the one in use first."""
-        return [path.strip() for path in self.url_public_keys.split(",") if path.strip()]
+        return _parts(self.url_public_keys)
 
     @property
     def budget_dollars(self) -> float:
@@ -327,6 +383,10 @@ class Config(BaseModel):
     def prefix(self) -> str:
         """What names begin with: `<name>-<environment>`."""
         return f"{self.name}-{self.environment}"
+
+
+def _parts(value: str) -> Sequence[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def read_config(environ: Mapping[str, str]) -> Config:

@@ -71,6 +71,11 @@ class Entrance(Construct):
         self._let_read(images)
         self.domain = config.domain_name or self.distribution.distribution_domain_name
         self.url = f"https://{self.domain}"
+        stack = cdk.Stack.of(self)
+        # Exported whether they are used now or not, so that a later change of the service finds them, or can let go.
+        stack.export_value(self.distribution.distribution_domain_name)
+        for subnet in network.vpc.select_subnets(subnet_group_name=network.inner_subnets.subnet_group_name).subnet_ids:
+            stack.export_value(subnet)
 
     # --- the load balancer -------------------------------------------------------------------------------------------
 
@@ -224,7 +229,7 @@ class Entrance(Construct):
 
     def _image_headers(self) -> cloudfront.ResponseHeadersPolicy:
         """What the program says with images where it hands them out itself (graphql_api/http/images.py)."""
-        allowed = [origin.strip() for origin in self._config.allowed_origins.split(",") if origin.strip()]
+        allowed = list(self._config.origins)
         cors = cloudfront.ResponseHeadersCorsBehavior(
             access_control_allow_origins=allowed,
             access_control_allow_methods=["GET", "HEAD"],

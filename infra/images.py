@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -28,7 +30,6 @@ class Images(Construct):
         # Access logs of S3 by the policy of the bucket that they go to, and not by an ACL.
         self.node.set_context("@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy", True)
         self.logs = self._logs()
-        origins = [origin.strip() for origin in config.allowed_origins.split(",") if origin.strip()]
         self.bucket = s3.Bucket(
             self,
             "Bucket",
@@ -40,7 +41,7 @@ class Images(Construct):
             versioned=False,
             removal_policy=cdk.RemovalPolicy.RETAIN,
             lifecycle_rules=_lifecycle(config),
-            cors=[_cors(origins)] if origins else None,
+            cors=[_cors(config.origins)] if config.origins else None,
             server_access_logs_bucket=self.logs,
             server_access_logs_prefix="bucket/",
         )
@@ -85,5 +86,7 @@ def _lifecycle(config: Config) -> list[s3.LifecycleRule]:
     return rules
 
 
-def _cors(origins: list[str]) -> s3.CorsRule:
-    return s3.CorsRule(allowed_origins=origins, allowed_methods=[s3.HttpMethods.GET, s3.HttpMethods.HEAD], max_age=600)
+def _cors(origins: Sequence[str]) -> s3.CorsRule:
+    return s3.CorsRule(
+        allowed_origins=list(origins), allowed_methods=[s3.HttpMethods.GET, s3.HttpMethods.HEAD], max_age=600
+    )

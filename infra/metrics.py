@@ -23,7 +23,8 @@ MINUTE = cdk.Duration.minutes(1)
 
 
 class JobMetrics(Construct):
-    """The filters. Workers report the queue and most ends of jobs, API tasks those of jobs that were canceled.
+    """The filters. Workers report the queue and the ends of jobs, API tasks those of jobs that were canceled, which may
+    have cost something.
 
     None of the metrics has a dimension, so that sums need no expression: the namespace is the deployment's.
     """
@@ -36,14 +37,16 @@ class JobMetrics(Construct):
         event = "$.event"
         queue = logs.FilterPattern.string_value(event, "=", QUEUE_EVENT)
         ended = logs.FilterPattern.string_value(event, "=", ENDED_EVENT)
-        for name, log in (("Api", api_log), ("Worker", worker_log)):
-            for metric, pattern, value in (
-                (OLDEST_QUEUED, queue, "$.oldest_queued_seconds"),
-                (QUEUED, queue, "$.queued_jobs"),
-                (SUCCEEDED, _and(ended, logs.FilterPattern.string_value("$.status", "=", "SUCCEEDED")), "1"),
-                (FAILED, _and(ended, logs.FilterPattern.string_value("$.status", "=", "FAILED")), "1"),
-                (COST, _and(ended, logs.FilterPattern.number_value("$.cost_dollars", ">", 0)), "$.cost_dollars"),
-            ):
+        cost = (COST, _and(ended, logs.FilterPattern.number_value("$.cost_dollars", ">", 0)), "$.cost_dollars")
+        of_workers = (
+            (OLDEST_QUEUED, queue, "$.oldest_queued_seconds"),
+            (QUEUED, queue, "$.queued_jobs"),
+            (SUCCEEDED, _and(ended, logs.FilterPattern.string_value("$.status", "=", "SUCCEEDED")), "1"),
+            (FAILED, _and(ended, logs.FilterPattern.string_value("$.status", "=", "FAILED")), "1"),
+            cost,
+        )
+        for name, log, filters in (("Api", api_log, (cost,)), ("Worker", worker_log, of_workers)):
+            for metric, pattern, value in filters:
                 logs.MetricFilter(
                     self,
                     f"{name}{metric}",

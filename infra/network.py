@@ -22,7 +22,7 @@ _HTTPS = 443
 def without_lookup(config: Config) -> Mapping[str, object]:
     """Context for the App that keeps CDK from asking AWS for the zones of a known account: `Network` takes the zones
     that CloudFormation knows, and templates stay the same whoever makes them."""
-    zones = [f"{config.region}{letter}" for letter in "abc"[: config.zones]]
+    zones = list(config.zone_list) or [f"{config.region}{letter}" for letter in "abc"[: config.zones]]
     return {f"availability-zones:account={config.account}:region={config.region}": zones} if config.account else {}
 
 
@@ -47,7 +47,8 @@ class Network(Construct):
             self,
             "Vpc",
             ip_addresses=ec2.IpAddresses.cidr(CIDR),
-            availability_zones=[cdk.Fn.select(index, cdk.Fn.get_azs()) for index in range(config.zones)],
+            availability_zones=list(config.zone_list)
+            or [cdk.Fn.select(index, cdk.Fn.get_azs()) for index in range(config.zones)],
             reserved_azs=MOST_ZONES - config.zones,
             subnet_configuration=_subnets(config),
             nat_gateways=_gateway_count(config),

@@ -89,8 +89,6 @@ def api_variables(
         settings |= {name: getattr(config, name) for name in ("jwt_issuer", "jwt_audience", "jwt_audience_claim")}
     if config.allowed_origins:
         settings["allowed_origins"] = config.allowed_origins
-    if entrance.key_pair_id:
-        settings["url_key_id"] = entrance.key_pair_id
     return variables(**settings)
 
 
@@ -108,20 +106,14 @@ def worker_variables(
     settings["drain"] = WORKER_DRAIN_SECONDS
     if model.completions is not None:
         settings["completions"] = f"sqs:{model.completions.queue.queue_url}"
-    if entrance.key_pair_id and signs_urls_in_workers(config):
-        settings["url_key_id"] = entrance.key_pair_id
     return variables(**settings) | {"HEALTH_PORT": str(PORT)}
-
-
-def signs_urls_in_workers(config: Config) -> bool:
-    """Whether workers hand out URLs of images, and so need the key that signs them: in webhooks, which they send."""
-    return config.webhooks
 
 
 def _shared(
     config: Config, entrance: Entrance, database: Database, events: Events, images: Images, model: ModelConnection
 ) -> dict[str, Any]:
-    return {
+    signing = {"url_key_id": entrance.key_pair_id} if entrance.key_pair_id else {}
+    return signing | {
         "database": f"postgresql://{database.host}:{database.port}/{database.name}"
         f"?sslmode=verify-full&sslrootcert={AUTHORITIES}",
         "database_secret": database.secret_arn,

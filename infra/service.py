@@ -30,7 +30,6 @@ from infra.processes import (
     WORKER_COMMAND,
     api_variables,
     deregistration_seconds,
-    signs_urls_in_workers,
     worker_variables,
 )
 from infra.task import Task
@@ -126,7 +125,7 @@ class Service(Construct):
             environment=worker_variables(
                 config=config, entrance=entrance, database=database, events=events, images=images, model=model
             ),
-            secrets=secrets | (url_key if signs_urls_in_workers(config) else {}),
+            secrets=secrets | url_key,
             statements=worker_statements(model=model, bucket_arn=bucket_arn, database_secret_arn=database.secret_arn),
         )
         self.api_log_group, self.worker_log_group = self.api_task.log, self.worker_task.log
@@ -181,7 +180,7 @@ class Service(Construct):
 
     def _service(self, id: str, task: Task, grace: cdk.Duration | None = None) -> ecs.FargateService:
         """A service that keeps its number of tasks while it is deployed. What that number is, scaling says."""
-        return ecs.FargateService(
+        service = ecs.FargateService(
             self,
             id,
             cluster=self.cluster,
@@ -196,6 +195,9 @@ class Service(Construct):
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
             enable_ecs_managed_tags=True,
         )
+        # Its policy stands beside the role, and may come after the first task that needs it.
+        service.node.add_dependency(task.definition.obtain_execution_role())
+        return service
 
     def _target_group(self, entrance: Entrance) -> tuple[elbv2.ApplicationTargetGroup, elbv2.ApplicationListenerRule]:
         group = elbv2.ApplicationTargetGroup(

@@ -35,6 +35,7 @@ def count_end(job: Job) -> None:
         "job ended",
         extra=log_context.only_here(
             job_id=job.id,
+            caller_id=job.caller_id,
             model=job.model_name,
             status=job.status.value,
             code=code or None,

@@ -47,6 +47,12 @@ def test_empty_variable_is_one_that_was_not_given() -> None:
     assert read_config({**LEAST, "DEPLOY_ENDPOINT_NAME": "", "DEPLOY_ENVIRONMENT": ""}).environment == "small"
 
 
+def test_sketch_takes_what_was_said_of_an_endpoint() -> None:
+    config = read_config({**LEAST, "DEPLOY_ENDPOINT_KIND": "async", "DEPLOY_INSTANCES_MIN": "0"})
+    assert not config.is_async
+    assert not config.creates_endpoint
+
+
 def test_every_value_is_described() -> None:
     assert [name for name, field in Config.model_fields.items() if not field.description] == []
 
@@ -57,7 +63,6 @@ def test_every_value_is_described() -> None:
         ({}, "DEPLOY_ENDPOINT_NAME=<an endpoint that exists> or DEPLOY_MODEL=.*neither was given"),
         ({"MODEL": "stable-diffusion-2-1-base", "ENDPOINT_NAME": "mine"}, "either .* or .*; both were given"),
         ({"MODEL": "stable-difusion"}, "DEPLOY_MODEL.*stable-diffusion-2-1-base"),
-        ({"MODEL": "sketch", "ENDPOINT_KIND": "async"}, "ENDPOINT_KIND does not go with DEPLOY_MODEL=sketch"),
         ({"MODEL": "stable-diffusion-2-1-base", "ENDPOINT_KIND": "stream"}, "write DEPLOY_ENDPOINT_NAME"),
         ({"MODEL": "stable-diffusion-2-1-base", "INSTANCES_MIN": "0"}, "needs DEPLOY_ENDPOINT_KIND=async"),
         ({"ENDPOINT_NAME": "mine", "ENDPOINT_KIND": "async"}, "DEPLOY_COMPLETIONS_TOPIC_ARN=.* is missing"),
@@ -77,12 +82,35 @@ def test_every_value_is_described() -> None:
         ({"MODEL": "sketch", "DOMAIN_NAME": "a.example.com"}, "CERTIFICATE_ARN go together"),
         ({"MODEL": "sketch", "URL_PUBLIC_KEYS": "key.pem"}, "URL_PRIVATE_KEY_SECRET_ARN go together"),
         (
-            {"MODEL": "sketch", "DOMAIN_NAME": "a.b", "CERTIFICATE_ARN": "arn:aws:acm:eu-west-1:1:certificate/a"},
-            "must be of us-east-1",
+            {
+                "MODEL": "sketch",
+                "DOMAIN_NAME": "a.example.com",
+                "CERTIFICATE_ARN": "arn:aws:acm:eu-west-1:1:certificate/a",
+            },
+            "DEPLOY_CERTIFICATE_ARN: .*of us-east-1",
         ),
-        ({"MODEL": "sketch", "ALARM_EMAIL": "me"}, "'me' is no address"),
+        ({"MODEL": "sketch", "ALARM_EMAIL": "me"}, "'me' will not do; write one such as team@example.com"),
+        ({"ENDPOINT_NAME": "my_endpoint"}, "DEPLOY_ENDPOINT_NAME: 'my_endpoint' will not do"),
+        ({"ENDPOINT_NAME": "mine", "CODEC": "nope"}, "DEPLOY_CODEC: 'nope' is no codec; write .*jumpstart-sd"),
+        ({"MODEL": "sketch", "AUTH": "jwt", "JWT_ISSUER": "foo", "JWT_AUDIENCE": "a"}, "DEPLOY_JWT_ISSUER: 'foo' will"),
+        (
+            {"MODEL": "sketch", "ALLOWED_ORIGINS": "app.example.com"},
+            "DEPLOY_ALLOWED_ORIGINS: .*https://app.example.com",
+        ),
+        ({"MODEL": "sketch", "DOMAIN_NAME": "https://x/", "CERTIFICATE_ARN": ""}, "DEPLOY_DOMAIN_NAME: 'https://x/'"),
+        (
+            {"MODEL": "sketch", "URL_PUBLIC_KEYS": "a", "URL_PRIVATE_KEY_SECRET_ARN": "url-key"},
+            "DEPLOY_URL_PRIVATE_KEY_SECRET_ARN: 'url-key' will not do; .*six characters",
+        ),
+        ({"ENDPOINT_NAME": "a", "ENDPOINT_KIND": "async", "COMPLETIONS_TOPIC_ARN": "t"}, "TOPIC_ARN: 't' will not do"),
+        ({"MODEL": "sketch", "REGION": "cn-north-1"}, "cn-north-1 is of another partition"),
+        ({"MODEL": "sketch", "AURORA_CAPACITY_MIN": "0.7"}, "DEPLOY_AURORA_CAPACITY_MIN: .*multiple of 0.5"),
+        ({"MODEL": "sketch", "DOLLARS_PER_MONTH": "inf"}, "DEPLOY_DOLLARS_PER_MONTH: .*finite"),
+        ({"MODEL": "sketch", "EGRESS": "endpoints", "IMAGE": "docker.io/me/it:1"}, "no registry but ECR"),
+        ({"MODEL": "sketch", "ZONE_NAMES": "us-east-1a"}, "DEPLOY_ZONE_NAMES are 1, and DEPLOY_ZONES is 2"),
+        ({"MODEL": "sketch", "ZONE_NAMES": "eu-west-1a,eu-west-1b"}, "DEPLOY_ZONE_NAMES are not of us-east-1"),
         ({"MODEL": "sketch", "NAME": "My Service"}, "DEPLOY_NAME: write up to 20 lowercase letters"),
-        ({"MODEL": "sketch", "ACCOUNT": "12"}, "DEPLOY_ACCOUNT: write the 12 digits"),
+        ({"MODEL": "sketch", "ACCOUNT": "12"}, "DEPLOY_ACCOUNT: '12' will not do"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )

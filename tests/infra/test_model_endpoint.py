@@ -365,7 +365,7 @@ def test_bucket_of_another_stack_is_imported_and_its_permissions_acknowledged(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"REGION": "us-gov-west-1"}, "not known in us-gov-west-1; create the endpoint yourself"),
+        ({"REGION": "mx-central-1"}, "not known in mx-central-1; create the endpoint yourself"),
         ({"INSTANCE_TYPE": "ml.g6.xlarge"}, "write ml.p3.2xlarge or ml.g4dn.4xlarge"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
@@ -190,6 +191,13 @@ def test_zones_are_those_that_cloudformation_knows(network: Deployment) -> None:
     assert zones == [{"Fn::Select": [index, {"Fn::GetAZs": ""}]} for index in range(len(zones))]
     (vpc,) = network.resources("AWS::EC2::VPC")
     assert vpc.properties["CidrBlock"] == CIDR
+
+
+def test_zones_may_be_named(tmp_path: Path) -> None:
+    config = a_config(REGION="us-east-1", MODEL="sketch", ZONE_NAMES="us-east-1b, us-east-1d")
+    named = synthesize(tmp_path, config, lambda stack: Network(stack, "Network", config=config))
+    zones = {each.properties["AvailabilityZone"] for each in named.resources("AWS::EC2::Subnet")}
+    assert zones == {"us-east-1b", "us-east-1d"}
 
 
 def test_aws_is_asked_for_nothing_even_if_the_account_is_known(tmp_path_factory: pytest.TempPathFactory) -> None:

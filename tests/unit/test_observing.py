@@ -440,7 +440,7 @@ async def test_what_a_worker_logs_of_a_job_names_it(tmp_path: Path, log: Callabl
     assert "secret" not in "".join(lines)
 
 
-ENDS_LOGGED = {"job_id", "model", "status", "seconds", "event", "level", "logger", "timestamp"}
+ENDS_LOGGED = {"job_id", "caller_id", "model", "status", "seconds", "event", "level", "logger", "timestamp"}
 
 
 def lines_about(log: Callable[[], list[str]], event: str) -> list[dict[str, object]]:
@@ -508,7 +508,7 @@ async def test_an_end_is_readable_as_text(tmp_path: Path, log: Callable[[], list
         await shop.jobs.cancel(ALICE, job.id)
 
     (line,) = (line for line in log() if "job ended" in line)
-    assert f"job ended  [job={job.id} model=sketch status=CANCELED seconds=" in line
+    assert f"job ended  [job={job.id} caller=alice model=sketch status=CANCELED seconds=" in line
 
 
 async def test_the_queue_is_a_line_of_the_janitor_on_duty(tmp_path: Path, log: Callable[[], list[str]]) -> None:
