@@ -154,21 +154,19 @@ def _panels(plot: Plot, columns: list[str], rows: dict[str, list[str]]) -> Itera
 # --- the drawing: lengths in px, but for bars, which are a part of the width -----------------------------------------
 
 _COMPARED_WITH = ("baseline", "by hand")
-_TITLE, _LABEL, _BAR, _GAP = 28, 18, 10, 8
+_LABEL, _BAR, _GAP = 18, 10, 8
 
 
 def _panel(title: str, better: Better, bars: dict[str, Measure]) -> str:
     longest = max(each.highest for each in bars.values())
-    drawn, top = [], _TITLE
+    drawn, top = [], 0
     for label, measure in bars.items():
         drawn.append(_bar(label, measure, longest, top))
         top += _LABEL + _BAR + _GAP
     spoken = f"{title}: " + "; ".join(f"{label} {each.text}" for label, each in bars.items())
     return (
-        f'<svg class="panel" role="img" width="100%" height="{top}" aria-label="{escape(spoken)}">'
-        f'<text class="title" x="0" y="18">{escape(title)}'
-        f'<tspan class="better" dx="8">{better} is better</tspan></text>'
-        f"{''.join(drawn)}</svg>"
+        f'<p class="title"><b>{escape(title)}</b> {better} is better</p>'
+        f'<svg role="img" width="100%" height="{top}" aria-label="{escape(spoken)}">{"".join(drawn)}</svg>'
     )
 
 
