@@ -6,6 +6,7 @@ PYTEST_ARGS ?= --numprocesses 2 --dist loadfile
 NODE_TESTS := tests/conformance/node
 VENV := .venv
 BIN := $(VENV)/bin
+DOCS_VENV := .venv-docs
 
 .DEFAULT_GOAL := help
 
@@ -38,6 +39,11 @@ format: $(VENV)/.ready-to-develop ## Format the sources, and fix what the linter
 .PHONY: schema
 schema: $(VENV)/.ready-to-run ## Write schema.graphql
 	@$(BIN)/text2image schema > schema.graphql
+
+.PHONY: docs
+docs: $(DOCS_VENV)/.ready ## Build the site of docs/ into site/; a warning is an error
+	@BIN=$(DOCS_VENV)/bin scripts/docs site
+	@echo "Look at it with: $(DOCS_VENV)/bin/python -m http.server --directory site --bind 127.0.0.1 8001"
 
 .PHONY: ui
 ui: $(VENV)/.ready-to-develop ## Build the pages for browsers, with the Node of a wheel where the system has none
@@ -77,7 +83,7 @@ lock-npm: $(VENV)/.ready-to-develop ## Resolve the packages of npm again and wri
 
 .PHONY: clean
 clean: ## Delete what was made here, except for the data
-	rm -rf $(VENV) cdk.out infra/node_modules tests/clients/js/node_modules ui/node_modules graphql_api/pages .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis bench/results
+	rm -rf $(VENV) $(DOCS_VENV) site cdk.out infra/node_modules tests/clients/js/node_modules ui/node_modules graphql_api/pages .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis bench/results
 
 $(VENV)/.ready-to-run: requirements.txt pyproject.toml
 	@PYTHON=$(PYTHON) VENV=$(VENV) scripts/install requirements.txt
@@ -86,3 +92,7 @@ $(VENV)/.ready-to-run: requirements.txt pyproject.toml
 $(VENV)/.ready-to-develop: requirements-dev.txt pyproject.toml
 	@PYTHON=$(PYTHON) VENV=$(VENV) scripts/install requirements-dev.txt
 	@touch $@ $(VENV)/.ready-to-run
+
+$(DOCS_VENV)/.ready: requirements-docs.txt pyproject.toml
+	@PYTHON=$(PYTHON) VENV=$(DOCS_VENV) scripts/install requirements-docs.txt
+	@touch $@
