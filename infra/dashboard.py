@@ -8,11 +8,10 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from infra import measures
-from infra.completions import Completions
 from infra.config import Config
 from infra.database import Database
 from infra.entrance import Entrance
-from infra.metrics import JobMetrics
+from infra.model_connection import ModelConnection
 from infra.service import Service
 
 WIDTH = 8
@@ -30,11 +29,10 @@ class Dashboard(Construct):
         service: Service,
         entrance: Entrance,
         database: Database,
-        metrics: JobMetrics,
-        completions: Completions | None,
-        endpoint_name: str | None,
+        model: ModelConnection,
     ) -> None:
         super().__init__(scope, id)
+        metrics = service.metrics
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=config.prefix)
         dashboard.add_widgets(
             _graph("Jobs in five minutes", metrics.succeeded(), metrics.failed()),
@@ -51,8 +49,8 @@ class Dashboard(Construct):
         dashboard.add_widgets(
             _graph("Load of the database, %", measures.database_load(database)),
             _graph("Connections of the database", measures.database_connections(database)),
-            *([_model(config, endpoint_name)] if endpoint_name else []),
-            *([_graph("Dead letters", measures.dead_letters(completions))] if completions else []),
+            *([_model(config, model.endpoint_name)] if model.endpoint_name else []),
+            *([_graph("Dead letters", measures.dead_letters(model.completions))] if model.completions else []),
         )
 
 

@@ -13,6 +13,7 @@ from infra.database import Database
 from infra.database_limits import most_connections
 from infra.entrance import Entrance
 from infra.metrics import JobMetrics
+from infra.model_connection import ModelConnection
 from infra.service import Service
 
 QUEUED_SECONDS = 300
@@ -29,7 +30,7 @@ GIBIBYTE = 1024**3
 
 class Monitoring(Construct):
     """Alarms with a topic, and a dashboard. Each alarm's description says what has happened, and names the section of
-    docs/operations.md. `completions` and `endpoint_name` are None where there are none."""
+    docs/operations.md."""
 
     def __init__(
         self,
@@ -40,28 +41,16 @@ class Monitoring(Construct):
         service: Service,
         entrance: Entrance,
         database: Database,
-        metrics: JobMetrics,
-        completions: Completions | None,
-        endpoint_name: str | None,
+        model: ModelConnection,
     ) -> None:
         super().__init__(scope, id)
         self._config = config
         self.alarms = Alarms(self, "Alarms", config=config)
-        self._watch_jobs(metrics, completions)
+        self._watch_jobs(service.metrics, model.completions)
         self._watch_requests(service, entrance)
         self._watch_database(database)
         self._watch_tasks(service)
-        Dashboard(
-            self,
-            "Dashboard",
-            config=config,
-            service=service,
-            entrance=entrance,
-            database=database,
-            metrics=metrics,
-            completions=completions,
-            endpoint_name=endpoint_name,
-        )
+        Dashboard(self, "Dashboard", config=config, service=service, entrance=entrance, database=database, model=model)
 
     def _watch_jobs(self, metrics: JobMetrics, completions: Completions | None) -> None:
         self.alarms.add(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import aws_cdk as cdk
 from aws_cdk import aws_applicationautoscaling as autoscaling
@@ -91,13 +92,10 @@ class Service(Construct):
         bucket_arn = as_seen_from(self, images.bucket, images.bucket.bucket_arn)
         if model.outputs_bucket_arn == images.bucket.bucket_arn:
             model = replace(model, outputs_bucket_arn=bucket_arn)
-        secrets, url_key = self._secrets(events, images), self._url_key()
-        self.api_task = Task(
-            self,
+        task = partial(Task, self, config=config, image=image, secrets=self._secrets(events, images) | self._url_key())
+        self.api_task = task(
             "Api",
-            config=config,
             name="api",
-            image=image,
             cpu=config.api_cpu,
             memory=config.api_memory,
             command=API_COMMAND,
@@ -110,22 +108,17 @@ class Service(Construct):
                 images=images,
                 model=model,
             ),
-            secrets=secrets | url_key,
             statements=api_statements(model=model, bucket_arn=bucket_arn, database_secret_arn=database.secret_arn),
         )
-        self.worker_task = Task(
-            self,
+        self.worker_task = task(
             "Worker",
-            config=config,
             name="worker",
-            image=image,
             cpu=config.worker_cpu,
             memory=config.worker_memory,
             command=WORKER_COMMAND,
             environment=worker_variables(
                 config=config, entrance=entrance, database=database, events=events, images=images, model=model
             ),
-            secrets=secrets | url_key,
             statements=worker_statements(model=model, bucket_arn=bucket_arn, database_secret_arn=database.secret_arn),
         )
         self.api_log_group, self.worker_log_group = self.api_task.log, self.worker_task.log

@@ -80,7 +80,6 @@ class ServiceStack(cdk.Stack):
             images=foundation.images,
             model=connection,
         )
-        metrics = service.metrics
         Monitoring(
             self,
             "Monitoring",
@@ -88,9 +87,7 @@ class ServiceStack(cdk.Stack):
             service=service,
             entrance=foundation.entrance,
             database=foundation.database,
-            metrics=metrics,
-            completions=connection.completions,
-            endpoint_name=connection.endpoint_name,
+            model=connection,
         )
         Budget(self, "Budget", config=config)
         self._tell(foundation.entrance.url, service.key_task)
