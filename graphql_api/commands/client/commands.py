@@ -63,9 +63,9 @@ def generate(
 ) -> None:
     """Make images and write them to files."""
     from graphql_api.commands.client import files
-    from graphql_api.commands.client.generate import Wishes, how_to_go_on
+    from graphql_api.commands.client.ending import how_to_go_on
+    from graphql_api.commands.client.generate import Wishes
     from graphql_api.commands.client.generate import generate as run
-    from graphql_api.commands.client.generating import generate_here, generate_there
     from graphql_api.domain.generation import Dimensions, GenerationRequest
 
     if (width is None) != (height is None):
@@ -87,12 +87,20 @@ def generate(
         count=count,
         format=image_format,
     )
-    opened = generate_there(server, token, request) if server else generate_here(read_settings(), request)
-    begun: list[str] = []
+    accepted: list[str] = []
+    if server:
+        from graphql_api.commands.client.generation_there import generate_there
+
+        opened = generate_there(server, token, request, accepted.append)
+    else:
+        # What runs jobs takes a second to load.
+        from graphql_api.commands.client.generation_here import generate_here
+
+        opened = generate_here(read_settings(), request)
     wishes = Wishes(output=output, previews=not no_preview, as_json=as_json)
     _run(
-        run(opened, wishes, begun.append),
-        when_stopped=lambda: how_to_go_on(begun[-1], server) if begun else "Stopped.",
+        run(opened, wishes),
+        when_stopped=lambda: how_to_go_on(accepted[-1], server) if accepted else "Stopped.",
     )
 
 

@@ -41,7 +41,7 @@ async def _jobs(server: str, token: str, limit: int, narrowed: dict[str, Any]) -
             variables = {"first": min(left, PAGE), "after": after, "filter": narrowed}
             page = (await remote.ask(operations.HISTORY, variables))["jobs"]
             for edge in page["edges"]:
-                yield view_of(edge["node"])
+                yield view_of(edge["node"], remote.absolute)
             left -= len(page["edges"])
             after = page["pageInfo"]["endCursor"]
             if not page["pageInfo"]["hasNextPage"]:
@@ -53,17 +53,13 @@ def _table_of(jobs: Sequence[JobView]) -> Table:
     # What is typed again is shown as a whole, however narrow the terminal.
     table.add_column("id", no_wrap=True, min_width=36)
     table.add_column("status", no_wrap=True, min_width=9)
-    table.add_column("accepted (UTC)", no_wrap=True)
-    table.add_column("images", justify="right")
-    table.add_column("seed", justify="right", no_wrap=True)
+    table.add_column("accepted (UTC)", no_wrap=True, min_width=16)
     table.add_column("prompt", no_wrap=True, overflow="ellipsis")
     for job in jobs:
         table.add_row(
             short_id(job.id),
             job.status.lower(),
             job.created_at[:16].replace("T", " "),
-            str(len(job.pictures) or ""),
-            str(job.parameters["seed"]),
             Text(printable(job.parameters["prompt"])),
         )
     return table

@@ -9,8 +9,8 @@ import asyncio
 import hashlib
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -65,15 +65,16 @@ class Remote:
                 await self._wait_or_stop(error, attempt)
                 attempt += 1
 
-    async def follow(self, operation: str, variables: Mapping[str, Any], field: str) -> AsyncIterator[Change]:
+    async def follow(self, operation: str, variables: Mapping[str, Any], field: str) -> AsyncGenerator[Change, None]:
         """Every change that a subscription tells of, over any number of connections, to its end. Raises Stopped."""
         after: str | None = None
         attempt = 0
         while True:
             try:
-                async for event in self._stream(operation, {**variables, "after": after}, field):
-                    after, attempt = event["cursor"], 0
-                    yield change_of(event)
+                async with aclosing(self._stream(operation, {**variables, "after": after}, field)) as events:
+                    async for event in events:
+                        after, attempt = event["cursor"], 0
+                        yield change_of(event, self.absolute)
                 return
             except _Passing as error:
                 await self._wait_or_stop(error, attempt)
@@ -100,14 +101,14 @@ class Remote:
     async def fetch_preview(self, url: str) -> bytes | None:
         """The unfinished image, or None: it is not worth waiting for, and the next one takes its place."""
         try:
-            response = await self._http.get(self._absolute(url), timeout=PREVIEW_SECONDS)
+            response = await self._http.get(url, timeout=PREVIEW_SECONDS)
         except httpx.HTTPError:
             return None
         return response.content if response.status_code == 200 else None
 
     async def _get(self, url: str) -> httpx.Response:
         try:
-            response = await self._http.get(self._absolute(url))
+            response = await self._http.get(url)
         except httpx.TransportError as error:
             raise self._not_reached(error) from error
         if response.status_code in _PASSING_STATUS:
@@ -117,7 +118,8 @@ class Remote:
             )
         return response
 
-    def _absolute(self, url: str) -> str:
+    def absolute(self, url: str) -> str:
+        """A URL that the server gave out, for others than itself."""
         return urljoin(f"{self.server}/", url)
 
     async def _wait_or_stop(self, error: _Passing, attempt: int) -> None:
@@ -144,7 +146,7 @@ class Remote:
 
     async def _stream(
         self, operation: str, variables: Mapping[str, Any], field: str
-    ) -> AsyncIterator[Mapping[str, Any]]:
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
         """The events of one connection. Ends when the server says that the operation is over."""
         try:
             async with self._http.stream(

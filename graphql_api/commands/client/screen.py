@@ -78,14 +78,18 @@ class Screen:
     def say(self, line: str) -> None:
         """Print a line on standard output, above the bars where both are on the same terminal."""
         if self._is_live and sys.stdout.isatty():
-            self._console.print(Text(line), soft_wrap=True)
+            self._print(line)
         else:
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
 
     def warn(self, line: str) -> None:
         """Print a line on standard error."""
-        self._console.print(Text(line), soft_wrap=True)
+        self._print(line)
+
+    def tell_of_loss(self, seconds: float) -> None:
+        """Say that a connection was lost, and when there will be another."""
+        self.warn(f"The connection is lost; trying again in {seconds:.1f} s.")
 
     def paint(self, body: bytes) -> None:
         """Show a picture above the one bar, in the place of the last one."""
@@ -102,6 +106,11 @@ class Screen:
             self._console.print("\n" * (self._area.rows - 1))
         painted = self._painter.paint(picture, self._area)
         self._write(f"\x1b7\r\x1b[{self._area.rows}A{painted}\x1b8")
+
+    def _print(self, line: str) -> None:
+        # It comes between the picture and the bar, so that the next picture needs a place of its own.
+        self._area = None
+        self._console.print(Text(line), soft_wrap=True)
 
     def _write(self, text: str) -> None:
         """Write as it is, in one piece: the bar is drawn by another thread."""

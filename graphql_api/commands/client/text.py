@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from graphql_api.domain.ids import as_job_id, global_id, key_of
 
 _NEAREST = 3
-_ALL = 12
+_ALL = 40
 """As many names are listed where none is near."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -114,23 +114,23 @@ def pictures_with_numbers(
     return tuple(Picture(number=number, **image) for number, image in zip(numbers, images, strict=True))
 
 
-def change_of(event: Mapping[str, Any]) -> Change:
-    """An event of the API."""
+def change_of(event: Mapping[str, Any], absolute: Callable[[str], str]) -> Change:
+    """An event of the API; `absolute` completes its URLs."""
     return Change(
         kind=event["kind"],
         job_id=event["jobId"],
         cursor=event["cursor"],
         occurred_at=event["occurredAt"],
-        job=None if event["job"] is None else view_of(event["job"]),
+        job=None if event["job"] is None else view_of(event["job"], absolute),
     )
 
 
-def view_of(job: Mapping[str, Any]) -> JobView:
-    """A job of the API."""
+def view_of(job: Mapping[str, Any], absolute: Callable[[str], str]) -> JobView:
+    """A job of the API; `absolute` completes its URLs."""
     progress, asked = job["progress"], job["parameters"]
     images = [
         {
-            "url": each["url"],
+            "url": absolute(each["url"]),
             "format": each["format"],
             "width": each["width"],
             "height": each["height"],
@@ -149,7 +149,7 @@ def view_of(job: Mapping[str, Any]) -> JobView:
         total_steps=progress["totalSteps"],
         eta_seconds=progress["etaSeconds"],
         queue_position=job["queuePosition"],
-        preview=progress["previewUrl"],
+        preview=progress["previewUrl"] and absolute(progress["previewUrl"]),
         model=job["model"] and job["model"]["name"],
         parameters={
             "prompt": asked["prompt"],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from graphql_api.commands.client import operations
-from graphql_api.commands.client.generate import check_end
+from graphql_api.commands.client.ending import check_end
 from graphql_api.commands.client.remote import Remote, open_remote
 from graphql_api.commands.client.screen import Screen, phase_of
 from graphql_api.commands.client.text import full_id, printable, short_id
@@ -20,11 +21,12 @@ async def watch_job(server: str, token: str, job_id: str, *, as_json: bool, prev
     last: JobView | None = None
     async with open_remote(server, token) as remote:
         with Screen(previews=previews and not as_json, is_quiet=_is_in_the_way(as_json)) as screen:
-            remote.on_lost = lambda seconds: _tell_of_loss(screen, seconds)
+            remote.on_lost = screen.tell_of_loss
             changes = remote.follow(operations.FOLLOW_JOB, {"id": full_id(job_id)}, "jobUpdated")
-            async for last in _shown(changes, screen, as_json=as_json):
-                if screen.wants_pictures:
-                    await _paint(remote, screen, last)
+            async with aclosing(_shown(changes, screen, as_json=as_json)) as jobs:
+                async for last in jobs:
+                    if screen.wants_pictures:
+                        await _paint(remote, screen, last)
     if last is not None:
         check_end(last)
 
@@ -33,30 +35,32 @@ async def watch_all(server: str, token: str, *, as_json: bool) -> None:
     """Show every job of the caller, for ever. Raises Stopped."""
     async with open_remote(server, token) as remote:
         with Screen(names_jobs=True, is_quiet=_is_in_the_way(as_json)) as screen:
-            remote.on_lost = lambda seconds: _tell_of_loss(screen, seconds)
+            remote.on_lost = screen.tell_of_loss
             changes = remote.follow(operations.FOLLOW_ALL, {}, "jobsUpdated")
-            async for job in _shown(changes, screen, as_json=as_json, is_for_ever=True):
-                if job.is_final:
-                    screen.drop(job.id)
+            async with aclosing(_shown(changes, screen, as_json=as_json, is_for_ever=True)) as jobs:
+                async for job in jobs:
+                    if job.is_final:
+                        screen.drop(job.id)
 
 
 async def _shown(
-    changes: AsyncIterator[Change], screen: Screen, *, as_json: bool, is_for_ever: bool = False
-) -> AsyncIterator[JobView]:
+    changes: AsyncGenerator[Change, None], screen: Screen, *, as_json: bool, is_for_ever: bool = False
+) -> AsyncGenerator[JobView, None]:
     """Say of each change what there is to say, and hand its job on."""
-    async with aclosing(changes) as stream:  # type: ignore[type-var]
+    async with aclosing(changes) as stream:
         async for change in stream:
+            if change.job is not None:
+                screen.show(change.job)
+                # The picture comes before the line: it goes where the last one was.
+                yield change.job
             if as_json:
                 screen.say(json.dumps(change.as_json()))
             elif change.kind != "PROGRESS":
                 screen.say(_line_of(change))
-            if change.job is not None:
-                screen.show(change.job)
-                yield change.job
-            elif is_for_ever:
+            if change.job is None:
+                if not is_for_ever:
+                    raise Stopped("The job was deleted.")
                 screen.drop(change.job_id)
-            else:
-                raise Stopped("The job was deleted.")
 
 
 async def _paint(remote: Remote, screen: Screen, job: JobView) -> None:
@@ -81,12 +85,6 @@ def _line_of(change: Change) -> str:
     return f"{change.occurred_at}  {phase_of(job):<9}  {short_id(change.job_id)}  {said}{urls}"
 
 
-def _tell_of_loss(screen: Screen, seconds: float) -> None:
-    screen.warn(f"The connection is lost; trying again in {seconds:.1f} s.")
-
-
 def _is_in_the_way(as_json: bool) -> bool:
     """Whether bars would come between lines that are for machines: where both are on the terminal."""
-    import sys
-
     return as_json and sys.stdout.isatty()

@@ -1,25 +1,21 @@
-"""One job and its images: in this process, or on a server."""
+"""A job in this process."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
 
 from graphql_api.bootstrap import Services, open_services
-from graphql_api.commands.client import operations
-from graphql_api.commands.client.remote import Remote, open_remote, refusal_in
-from graphql_api.commands.client.text import nearest
+from graphql_api.commands.client.generation import Generation, unknown_name
 from graphql_api.commands.client.views import JobView, Picture, pictures_with_numbers
 from graphql_api.commands.usage import Exit, Stopped
 from graphql_api.domain.caller import LOCAL
 from graphql_api.domain.errors import ModelNotFound, RequestRefused, StyleNotFound, Text2ImageError
-from graphql_api.domain.generation import Dimensions, GenerationRequest
+from graphql_api.domain.generation import GenerationRequest
 from graphql_api.domain.ids import global_id
 from graphql_api.domain.job import Job
 from graphql_api.domain.styles import STYLES
@@ -28,37 +24,15 @@ from graphql_api.service.costs import dollars
 from graphql_api.settings import Settings
 
 
-class Generation(Protocol):
-    """A job from its submission to its images. All raise Stopped."""
-
-    job_id: str | None
-    """Known as soon as the job goes on without this program."""
-
-    def views(self) -> AsyncIterator[JobView]:
-        """The job, each time it has changed, to its end."""
-        ...
-
-    async def preview(self, view: JobView) -> bytes | None:
-        """Its unfinished image, or None."""
-        ...
-
-    async def picture(self, picture: Picture) -> bytes:
-        """The file of one of its images."""
-        ...
-
-
-# --- in this process ---
-
-
 class _Here:
-    job_id: str | None = None
+    on_lost: Callable[[float], None]
 
     def __init__(self, services: Services, request: GenerationRequest) -> None:
         self._services = services
         self._request = request
         self._keys: dict[int, str] = {}
 
-    async def views(self) -> AsyncIterator[JobView]:
+    async def views(self) -> AsyncGenerator[JobView, None]:
         services = self._services
         job = (await services.jobs.submit(LOCAL, self._request)).job
         async with aclosing(await services.watching.watch_job(LOCAL.id, job.id)) as events:
@@ -135,84 +109,12 @@ async def generate_here(settings: Settings, request: GenerationRequest) -> Async
                 names = tuple(services.models.names)
                 yield _Here(services, request)
         except StyleNotFound as error:
-            raise _unknown(error.message, request.style_name, STYLES) from error
+            raise unknown_name(error.message, request.style_name, STYLES) from error
         except ModelNotFound as error:
-            raise _unknown(error.message, request.model_name, names) from error
+            raise unknown_name(error.message, request.model_name, names) from error
         except RequestRefused as error:
             raise Stopped(error.message, Exit.REFUSED) from error
         except Text2ImageError as error:
             raise Stopped(error.message) from error
         except ValueError as error:
             raise Stopped(str(error), Exit.WRONG_USAGE) from error
-
-
-# --- on a server ---
-
-
-class _There:
-    job_id: str | None = None
-
-    def __init__(self, remote: Remote, request: GenerationRequest) -> None:
-        self._remote = remote
-        self._request = request
-
-    async def views(self) -> AsyncIterator[JobView]:
-        self.job_id = await self._submit()
-        changes = self._remote.follow(operations.FOLLOW_JOB, {"id": self.job_id}, "jobUpdated")
-        async with aclosing(changes) as stream:  # type: ignore[type-var]
-            async for change in stream:
-                if change.job is None:
-                    raise Stopped("The job was deleted.")
-                yield change.job
-
-    async def preview(self, view: JobView) -> bytes | None:
-        return None if view.preview is None else await self._remote.fetch_preview(view.preview)
-
-    async def picture(self, picture: Picture) -> bytes:
-        return await self._remote.fetch_picture(picture)
-
-    async def _submit(self) -> str:
-        payload = (await self._remote.ask(operations.GENERATE, {"input": _input(self._request)}))["generateImage"]
-        refusal = refusal_in(payload)
-        if refusal is None:
-            job_id: str = payload["job"]["id"]
-            return job_id
-        match payload["errors"][0]["__typename"]:
-            case "StyleNotFoundError":
-                known = (await self._remote.ask(operations.STYLES))["styles"]
-                raise _unknown(str(refusal), self._request.style_name, [each["name"] for each in known])
-            case "ModelNotFoundError":
-                known = (await self._remote.ask(operations.MODELS))["models"]
-                raise _unknown(str(refusal), self._request.model_name, [each["name"] for each in known])
-            case _:
-                raise refusal
-
-
-@asynccontextmanager
-async def generate_there(server: str, token: str, request: GenerationRequest) -> AsyncIterator[Generation]:
-    """A job of a server. It goes on when this program ends."""
-    async with open_remote(server, token) as remote:
-        yield _There(remote, request)
-
-
-def _input(request: GenerationRequest) -> dict[str, Any]:
-    size = request.size
-    fields = {
-        "prompt": request.prompt,
-        "negativePrompt": request.negative_prompt,
-        "modelId": request.model_name,
-        "style": request.style_name,
-        "size": {"dimensions": {"width": size.width, "height": size.height}} if isinstance(size, Dimensions) else None,
-        "steps": request.steps,
-        "guidanceScale": request.guidance_scale,
-        "seed": request.seed,
-        "count": request.count,
-        "format": request.format,
-        # A request that is sent again, since its answer was lost, leads to the same job.
-        "idempotencyKey": f"cli-{secrets.token_hex(16)}",
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _unknown(message: str, asked: str | None, known: Any) -> Stopped:
-    return Stopped(f"{message} {nearest(asked or '', known)}".rstrip(), Exit.REFUSED)
