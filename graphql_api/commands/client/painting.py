@@ -40,8 +40,9 @@ class Area:
         most_columns, most_rows = min(MAX_COLUMNS, columns - 1), min(MAX_ROWS, rows - 4)
         if most_columns < 8 or most_rows < 4:
             return None
-        fitting = min(most_columns, int(most_rows * CELL_ASPECT * width / height))
-        return cls(columns=max(fitting, 1), rows=max(1, min(most_rows, round(fitting * height / width / CELL_ASPECT))))
+        fitting = min(most_columns, most_rows * CELL_ASPECT * width / height)
+        fitting_rows = round(fitting * height / width / CELL_ASPECT)
+        return cls(columns=max(1, int(fitting)), rows=max(1, min(most_rows, fitting_rows)))
 
 
 class Painter(Protocol):

@@ -20,7 +20,7 @@ def printable(text: str) -> str:
 def nearest(asked: str, known: Iterable[str]) -> str:
     """A sentence with the names that somebody may have meant; empty when there are none."""
     names = sorted(known)
-    near = get_close_matches(asked.lower(), names, n=_NEAREST, cutoff=0.5)
+    near = get_close_matches(asked.lower(), names, n=_NEAREST, cutoff=0.6)
     if near:
         return f"Nearest: {', '.join(map(printable, near))}."
     return f"There are: {', '.join(map(printable, names))}." if 0 < len(names) <= _ALL else ""
