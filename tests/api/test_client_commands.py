@@ -219,7 +219,7 @@ async def test_watch_without_a_job_follows_all_until_it_is_stopped(start_server:
         server.kill()
         server.start(on_same_port=True)
         second = await api.generate(steps=1, prompt="second")
-        done = set()
+        done: set[str] = set()
         while done != {first["id"], second["id"]}:
             told = await line_of(watching)
             seen.add(told["job"])
@@ -399,9 +399,7 @@ def test_shell_completes_commands_and_styles() -> None:
 def test_shell_completes_models_of_the_settings_without_a_server(tmp_path: Path) -> None:
     assert completed("generate", "a", "--model", "sk") == ["sketch"]
     models = tmp_path / "models.toml"
-    models.write_text(
-        '[[model]]\nname = "one"\nendpoint = "sketch:"\n\n[[model]]\nname = "two"\nendpoint = "sketch:"\n'
-    )
+    models.write_text("\n".join(f'[[model]]\nname = "{name}"\nendpoint = "sketch:"' for name in ("one", "two")))
     assert completed("generate", "a", "--model", "", models=str(models)) == ["one", "two"]
     assert completed("generate", "a", "--model", "", models=str(tmp_path / "none.toml")) == []
 
