@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
+from graphql_api.commands.client.commands import app as client
+from graphql_api.commands.usage import read_settings, stop
+
 if TYPE_CHECKING:
     from graphql_api.commands.doctor import Finding
-    from graphql_api.commands.generate import Report
     from graphql_api.domain.api_key import ApiKey
     from graphql_api.service.api_keys import ApiKeys
-    from graphql_api.settings import Settings
 
 _Result = TypeVar("_Result")
 
@@ -24,13 +23,13 @@ app = typer.Typer(
     help="A self-hosted text-to-image service: GraphQL in front, streaming notifications.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 keys = typer.Typer(
     help="Make, list, rotate and revoke API keys, also while a server runs. They count where TEXT2IMAGE_AUTH=keys.",
     no_args_is_help=True,
 )
+app.add_typer(client)
 app.add_typer(keys, name="keys")
 
 
@@ -48,16 +47,16 @@ def serve(
     from graphql_api.commands.process import PortTaken
     from graphql_api.domain.errors import Text2ImageError
 
-    settings = _settings()
+    settings = read_settings()
     try:
         if reload:
             command.serve_with_reload(settings, host=host, port=port)
             return
         raise typer.Exit(command.serve(settings, host=host, port=port, with_worker=run_jobs))
     except PortTaken as error:
-        _stop(f"{error} Choose another with --port or PORT=.")
+        stop(f"{error} Choose another with --port or PORT=.")
     except (ValueError, Text2ImageError) as error:
-        _stop(f"The server cannot start: {error}")
+        stop(f"The server cannot start: {error}")
 
 
 @app.command()
@@ -75,67 +74,11 @@ def worker(
     from graphql_api.domain.errors import Text2ImageError
 
     try:
-        raise typer.Exit(command.work(_settings(), only_models=model or (), host=health_host, port=health_port))
+        raise typer.Exit(command.work(read_settings(), only_models=model or (), host=health_host, port=health_port))
     except PortTaken as error:
-        _stop(f"{error} Choose another with --health-port.")
+        stop(f"{error} Choose another with --health-port.")
     except (ValueError, Text2ImageError) as error:
-        _stop(f"The worker cannot start: {error}")
-
-
-@app.command()
-def generate(
-    prompt: Annotated[str, typer.Argument(help="What to show.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="File to write; its ending chooses the format.")
-    ] = Path("image.jpg"),
-    server: Annotated[str, typer.Option(help="URL of a server. Without one, the job runs in this process.")] = "",
-    token: Annotated[
-        str, typer.Option(envvar="TEXT2IMAGE_TOKEN", help="API key or token for that server.", show_envvar=True)
-    ] = "",
-    negative: Annotated[str, typer.Option(help="What to avoid.")] = "",
-    style: Annotated[str, typer.Option(help="Name of a style, such as watercolor.")] = "",
-    width: Annotated[int | None, typer.Option(help="Width in pixels; needs --height too.")] = None,
-    height: Annotated[int | None, typer.Option(help="Height in pixels; needs --width too.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="How closely to follow the prompt.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed; drawn when left out.")] = None,
-) -> None:
-    """Make one image and write it to a file."""
-    from graphql_api.commands import generate as command
-    from graphql_api.domain.errors import Text2ImageError
-    from graphql_api.domain.generation import Dimensions, GenerationRequest, ImageFormat
-
-    formats = {".jpg": ImageFormat.JPEG, ".jpeg": ImageFormat.JPEG, ".png": ImageFormat.PNG, ".webp": ImageFormat.WEBP}
-    if output.suffix.lower() not in formats:
-        _stop(f"{output} must end in {', '.join(formats)}.", code=2)
-    if (width is None) != (height is None):
-        _stop("Give both --width and --height, or neither.", code=2)
-    request = GenerationRequest(
-        prompt=prompt,
-        negative_prompt=negative or None,
-        style_name=style or None,
-        size=Dimensions(width=width, height=height) if width is not None and height is not None else None,
-        steps=steps,
-        guidance_scale=guidance,
-        seed=seed,
-        format=formats[output.suffix.lower()],
-    )
-    reports = (
-        command.generate_there(server, request, token=token) if server else command.generate_here(_settings(), request)
-    )
-    try:
-        last = asyncio.run(_show(reports))
-    except (command.GenerationStopped, ValueError, Text2ImageError) as error:
-        _stop(str(error))
-    except KeyboardInterrupt:
-        _stop("Stopped.", code=130)
-    if last is None or last.image is None:
-        _stop("The job ended without an image.")
-    try:
-        output.write_bytes(last.image)
-    except OSError as error:
-        _stop(f"{output} cannot be written: {error.strerror}.")
-    typer.echo(f"{output}  seed {last.seed}")
+        stop(f"The worker cannot start: {error}")
 
 
 @app.command()
@@ -147,7 +90,7 @@ def doctor(
     from graphql_api.commands import doctor as command
     from graphql_api.telemetry import configure_logging
 
-    settings = _settings()
+    settings = read_settings()
     configure_logging("warning", "text")
     findings = command.examine(settings, invokes=invoke)
     show = _print_findings if as_json else _draw_findings
@@ -195,9 +138,9 @@ def sagemaker_local(
         )
         command.serve(rehearsed, port=port)
     except ValueError as error:
-        _stop(str(error), code=2)
+        stop(str(error), code=2)
     except PortTaken as error:
-        _stop(f"{error} Choose another with --port.")
+        stop(f"{error} Choose another with --port.")
 
 
 @app.command()
@@ -261,7 +204,7 @@ def create_key(
     try:
         expires_at = command.instant_of(expires) if expires else None
     except ValueError as error:
-        _stop(f"--expires: {error}", code=2)
+        stop(f"--expires: {error}", code=2)
     limits = CallerLimits(
         requests_per_minute=requests_per_minute,
         jobs_per_minute=jobs_per_minute,
@@ -316,7 +259,7 @@ def rotate_key(
     try:
         grace_seconds = command.seconds_of(grace)
     except ValueError as error:
-        _stop(f"--grace: {error}", code=2)
+        stop(f"--grace: {error}", code=2)
     made = _with_keys(lambda opened: opened.rotate(key_id, grace_seconds))
     _show_key(*made, as_json=as_json)
     typer.echo(f"The old key, {key_id}, ends in {grace} at the latest.", err=True)
@@ -337,7 +280,7 @@ def _with_keys(use: Callable[[ApiKeys], Awaitable[_Result]]) -> _Result:
     from graphql_api.domain.errors import InvalidInput, Text2ImageError
     from graphql_api.service.api_keys import KeyEnded, KeyNotFound
 
-    settings = _settings()
+    settings = read_settings()
 
     async def run() -> _Result:
         async with command.open_keys(settings) as opened:
@@ -346,11 +289,11 @@ def _with_keys(use: Callable[[ApiKeys], Awaitable[_Result]]) -> _Result:
     try:
         return asyncio.run(run())
     except (KeyNotFound, KeyEnded) as error:
-        _stop(str(error))
+        stop(str(error))
     except InvalidInput as error:
-        _stop(str(error), code=2)
+        stop(str(error), code=2)
     except (ValueError, Text2ImageError) as error:
-        _stop(f"The keys cannot be used: {error}")
+        stop(f"The keys cannot be used: {error}")
 
 
 def _show_key(key: ApiKey, token: str | None, *, as_json: bool) -> None:
@@ -368,23 +311,6 @@ def _show_key(key: ApiKey, token: str | None, *, as_json: bool) -> None:
         typer.echo(json.dumps({**known, **command.as_json(key)}))
     elif token is not None:
         typer.echo(token)
-
-
-async def _show(reports: AsyncIterator[Report]) -> Report | None:
-    """Draw a progress bar from the reports of a job; the last one is returned."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-
-    last: Report | None = None
-    columns = (SpinnerColumn(), TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.fields[detail]}"))
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("waiting", total=1.0, detail="")
-        async with aclosing(reports) as stream:  # type: ignore[type-var]
-            async for last in stream:
-                eta = "" if last.eta_seconds is None else f"  {last.eta_seconds:.1f} s left"
-                detail = f"{last.step}/{last.total_steps}{eta}"
-                bar.update(task, completed=last.fraction, description=last.phase.lower(), detail=detail)
-    return last
 
 
 async def _print_findings(findings: AsyncIterator[Finding]) -> bool:
@@ -417,23 +343,6 @@ async def _draw_findings(findings: AsyncIterator[Finding]) -> bool:
             table.add_row(finding.check, f"[{colour}]{finding.state}[/]", f"{escape(finding.detail)}{remedy}")
     console.print(table)
     return has_failed
-
-
-def _settings() -> Settings:
-    from pydantic import ValidationError
-
-    from graphql_api.settings import Settings
-
-    try:
-        return Settings()
-    except ValidationError as error:
-        problems = (f"TEXT2IMAGE_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
-        _stop("\n".join(problems), code=2)
-
-
-def _stop(message: str, *, code: int = 1) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)
 
 
 def main() -> None:

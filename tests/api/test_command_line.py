@@ -83,15 +83,18 @@ async def test_generate_against_a_server_gives_the_same_image(
     [
         (["a", "-o", "picture.gif"], 2, r"picture\.gif must end in \.jpg"),
         (["a", "--width", "64"], 2, "both --width and --height"),
-        (["a", "--width", "65", "--height", "64"], 1, "width must be a multiple of 8"),
-        (["a", "--steps", "0"], 1, "steps must be between 1 and 100"),
-        (["a", "--seed", "-1"], 1, "seed must be between 0 and"),
-        (["a", "--style", "no-such-style"], 1, "There is no style"),
-        ([""], 1, "The prompt is empty"),
+        (["a", "--width", "65", "--height", "64"], 3, "width must be a multiple of 8"),
+        (["a", "--steps", "0"], 3, "steps must be between 1 and 100"),
+        (["a", "--seed", "-1"], 3, "seed must be between 0 and"),
+        (["a", "--style", "no-such-style"], 3, "There is no style"),
+        (["a", "--style", "watercolour"], 3, "Nearest: watercolor"),
+        (["a", "--model", "no-such-model"], 3, r"There is no model .* There are: sketch\."),
+        (["a", "--count", "0"], 3, "count must be between 1 and"),
+        ([""], 3, "The prompt is empty"),
         (["a", "--steps", "many"], 2, "valid int"),
         (["a", "--no-such-option"], 2, "No such option"),
         ([], 2, "Missing argument"),
-        (["a", *QUICK, "-o", "no-such-folder/picture.jpg"], 1, "cannot be written"),
+        (["a", *QUICK, "-o", "no-such-folder/picture.jpg"], 2, "cannot be written: there is no folder"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -106,7 +109,9 @@ def test_generate_says_what_is_wrong(tmp_path: Path, arguments: list[str], code:
     ("arguments", "message"),
     [
         (["--steps", "0"], "steps must be between 1 and 100"),
-        (["--style", "no-such-style"], "There is no style"),
+        (["--style", "pop-artt"], "There is no style .* Nearest: pop-art"),
+        (["--model", "skech"], "There is no model .* Nearest: sketch"),
+        (["--count", "100"], "count must be between 1 and"),
         (["--seed", "-1"], "seed|UInt32"),
     ],
     ids=str,
@@ -116,7 +121,7 @@ def test_generate_tells_what_the_server_refuses(
 ) -> None:
     output = tmp_path / "picture.jpg"
     result = invoke("generate", "a", "-o", str(output), *arguments, "--server", shared_server.origin)
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert re.search(message, result.stderr), result.stderr
     assert not output.exists()
 
@@ -125,16 +130,16 @@ def test_generate_tells_what_the_server_refuses(
 def test_generate_with_a_server_that_is_no_url_says_so(tmp_path: Path, server: str) -> None:
     """At once: to try again does not help."""
     result = run("generate", "a", "-o", str(tmp_path / "picture.jpg"), "--server", server, within=10)
-    assert result.returncode in (1, 2)
-    assert "Traceback" not in result.stderr
-    assert result.stderr.strip()
+    assert result.returncode == 2
+    assert result.stderr.strip() == f"{server} is not the URL of a server, such as http://127.0.0.1:8000."
 
 
 def test_generate_against_something_else_says_so(shared_server: ServerProcess, tmp_path: Path) -> None:
     server = f"{shared_server.origin}/images"
     result = invoke("generate", "a", "-o", str(tmp_path / "picture.jpg"), "--server", server)
-    assert result.exit_code == 1
+    assert result.exit_code == 4
     assert "The server answered 40" in result.stderr
+    assert "is not the address of a text2image server" in result.stderr
 
 
 def test_port_that_is_taken_is_told_with_a_way_out(tmp_path: Path) -> None:
@@ -183,7 +188,7 @@ def test_wrong_setting_is_told_by_generate_too(
 def test_help_names_the_commands() -> None:
     result = invoke("--help")
     assert result.exit_code == 0
-    for command in ("serve", "generate", "schema"):
+    for command in ("serve", "generate", "watch", "history", "cancel", "schema"):
         assert command in result.stdout
 
 
@@ -192,5 +197,6 @@ def test_generate_with_a_server_that_is_not_there_says_so_at_once(tmp_path: Path
         unused.bind(("127.0.0.1", 0))
         origin = f"http://127.0.0.1:{unused.getsockname()[1]}"
         result = run("generate", "a cat", "-o", str(tmp_path / "a.jpg"), "--server", origin, within=10)
-    assert result.returncode == 1
-    assert result.stderr.strip().splitlines()[-1] == f"{origin} cannot be reached (ConnectError)."
+    assert result.returncode == 4
+    assert result.stderr.strip().startswith(f"{origin} cannot be reached (ConnectError). Is the server running?")
+    assert "text2image serve" in result.stderr

@@ -310,5 +310,5 @@ def test_command_shows_its_token(keys_server: ServerProcess, token: str, tmp_pat
 
 def test_command_without_a_token_says_what_to_do(keys_server: ServerProcess, tmp_path: Path) -> None:
     refused = generate(keys_server, tmp_path, token="")
-    assert refused.returncode == 1
+    assert refused.returncode == 5
     assert "TEXT2IMAGE_TOKEN" in refused.stderr
