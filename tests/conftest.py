@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from tests.clients.graphql_http import Api
 from tests.clients.graphql_socket import Socket, open_socket
 from tests.clients.moto import MotoServer
 from tests.clients.server_process import ServerProcess, StartServer
+
+# A shell that runs the tests in its background has SIGINT ignored, and so would all the programs that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SLOW = "sketch:?step_seconds=0.05"
 """Makes a job as slow as it has steps, at 20 a second."""

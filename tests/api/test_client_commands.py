@@ -410,17 +410,21 @@ def test_shell_completes_models_of_the_server_that_is_named(shared_server: Serve
     assert completed("generate", "a", "--server", "http://127.0.0.1:9", "--model", "s") == []
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_is_printed_for_the_shell(shell: str) -> None:
+@pytest.mark.parametrize(
+    ("shell", "word"), [("bash", "complete -o"), ("zsh", "#compdef"), ("fish", "complete --command")]
+)
+def test_completion_is_printed_for_the_shell(shell: str, word: str) -> None:
     result = subprocess.run(
         [Path(sys.executable).parent / "text2image", "--show-completion", shell],
-        env=clean_environment(),
+        # Or else it would be for the shell that runs the tests, whatever is asked for.
+        env={**clean_environment(), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,
     )
     assert result.returncode == 0, result.stderr
     assert "_TEXT2IMAGE_COMPLETE" in result.stdout
+    assert word in result.stdout
 
 
 def test_bash_completes_with_what_is_printed_for_it() -> None:
