@@ -14,9 +14,10 @@ ARG RDS_CERTIFICATES=https://truststore.pki.rds.amazonaws.com/global/global-bund
 
 # The pages for browsers. They are the same on every platform: they are made on the one that builds.
 FROM --platform=$BUILDPLATFORM ${NODE_IMAGE} AS pages
+ENV npm_config_cache=/var/cache/npm
 WORKDIR /src/ui
 COPY ui/package.json ui/package-lock.json ./
-RUN --mount=type=cache,target=/root/.npm npm ci
+RUN --mount=type=cache,target=/var/cache/npm npm ci
 COPY ui/ ./
 RUN npm run build
 
@@ -32,17 +33,18 @@ ADD --chmod=0644 ${RDS_CERTIFICATES} /rds-global-bundle.pem
 
 
 FROM ${PYTHON_IMAGE} AS build
+ENV PIP_CACHE_DIR=/var/cache/pip
 WORKDIR /src
 # The virtual environment has no pip of its own: what is in it is there to run.
 RUN python -m venv --without-pip /opt/text2image
 COPY requirements.txt ./
 # Wheels only: whatever would have to be compiled fails here, and no stage needs a compiler.
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -m pip --python /opt/text2image install --no-compile --only-binary :all: --require-hashes -r requirements.txt
 COPY pyproject.toml README.md hatch_build.py ./
 COPY graphql_api/ graphql_api/
 COPY --from=pages /src/graphql_api/pages/ graphql_api/pages/
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -m pip wheel --no-deps --wheel-dir /tmp/wheels . \
     && python -m pip --python /opt/text2image install --no-compile --no-deps /tmp/wheels/*.whl
 # Compiled here, since nothing can be written later. The hash is not compared at run time: no source changes any more.

@@ -9,10 +9,8 @@ from constructs import Construct
 
 from infra import measures
 from infra.config import Config
-from infra.database import Database
 from infra.entrance import Entrance
-from infra.model_connection import ModelConnection
-from infra.service import Service
+from infra.watched import Watched
 
 WIDTH = 8
 
@@ -20,18 +18,9 @@ WIDTH = 8
 class Dashboard(Construct):
     """A row each for jobs, requests, tasks, and what is behind them."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        config: Config,
-        service: Service,
-        entrance: Entrance,
-        database: Database,
-        model: ModelConnection,
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, *, watched: Watched) -> None:
         super().__init__(scope, id)
+        config, service, database, model = watched.config, watched.service, watched.database, watched.model
         metrics = service.metrics
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=config.prefix)
         dashboard.add_widgets(
@@ -39,7 +28,7 @@ class Dashboard(Construct):
             _graph("Queue: jobs, and seconds of the oldest", metrics.queued(), right=[metrics.oldest_queued()]),
             _graph("US dollars a day", metrics.cost()),
         )
-        dashboard.add_widgets(*_requests(entrance))
+        dashboard.add_widgets(*_requests(watched.entrance))
         services = service.services.values()
         dashboard.add_widgets(
             _graph("CPU of tasks, %", *(each.metric_cpu_utilization() for each in services)),

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
 from botocore.exceptions import BotoCoreError, ClientError
 
 from graphql_api.service.api_keys import DrawnKey, draw_key
@@ -28,7 +27,7 @@ LOOK_SECONDS = 3.0
 
 
 class NotMade(Exception):
-    """The key was not made; the message says why."""
+    """There is no key to show; the message says why."""
 
 
 def make_key(
@@ -92,11 +91,17 @@ def _wait_for_end(ecs: Any, cluster: str, arn: str, sleep: Callable[[float], Non
             reason = container.get("reason") or found.get("stoppedReason") or "its log says why"
             raise NotMade(f"the task ended with {container.get('exitCode')}: {reason}")
         sleep(LOOK_SECONDS)
-    raise NotMade(f"the task {arn} did not end within {PATIENCE_SECONDS:.0f} s")
+    raise NotMade(
+        f"the task {arn} did not end within {PATIENCE_SECONDS:.0f} s; if it makes the key after all, `keys list` shows "
+        "it, and nobody has its token"
+    )
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Make a key, and print its token; returns the exit code."""
+    # Here, since templates are made without the SDK.
+    import boto3  # type: ignore[import-untyped]
+
     try:
         # What runs the model does not matter here, and need not be said again.
         given = environ if "DEPLOY_ENDPOINT_NAME" in environ else {"DEPLOY_MODEL": SKETCH, **environ}
@@ -109,7 +114,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
             ecs=session.client("ecs"),
         )
     except (ConfigError, NotMade) as error:
-        print(f"No key was made: {error}", file=sys.stderr)
+        print(f"There is no key to show: {error}", file=sys.stderr)
         return 1
     print(token)
     return 0

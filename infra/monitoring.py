@@ -7,14 +7,13 @@ from constructs import Construct
 from infra import measures
 from infra.alarms import Alarms, Missing
 from infra.completions import Completions
-from infra.config import Config
 from infra.dashboard import Dashboard
 from infra.database import Database
 from infra.database_limits import most_connections
 from infra.entrance import Entrance
 from infra.metrics import JobMetrics
-from infra.model_connection import ModelConnection
 from infra.service import Service
+from infra.watched import Watched
 
 QUEUED_SECONDS = 300
 FAILED_JOBS = 2
@@ -32,25 +31,15 @@ class Monitoring(Construct):
     """Alarms with a topic, and a dashboard. Each alarm's description says what has happened, and names the section of
     docs/operations.md."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        config: Config,
-        service: Service,
-        entrance: Entrance,
-        database: Database,
-        model: ModelConnection,
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, *, watched: Watched) -> None:
         super().__init__(scope, id)
-        self._config = config
-        self.alarms = Alarms(self, "Alarms", config=config)
-        self._watch_jobs(service.metrics, model.completions)
-        self._watch_requests(service, entrance)
-        self._watch_database(database)
-        self._watch_tasks(service)
-        Dashboard(self, "Dashboard", config=config, service=service, entrance=entrance, database=database, model=model)
+        self._config = watched.config
+        self.alarms = Alarms(self, "Alarms", config=watched.config)
+        self._watch_jobs(watched.service.metrics, watched.model.completions)
+        self._watch_requests(watched.service, watched.entrance)
+        self._watch_database(watched.database)
+        self._watch_tasks(watched.service)
+        Dashboard(self, "Dashboard", watched=watched)
 
     def _watch_jobs(self, metrics: JobMetrics, completions: Completions | None) -> None:
         self.alarms.add(

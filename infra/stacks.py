@@ -27,6 +27,7 @@ from infra.model_endpoint import ASYNC_INPUTS, ModelEndpoint
 from infra.monitoring import Monitoring
 from infra.network import Network
 from infra.service import Service
+from infra.watched import Watched
 
 
 class FoundationStack(cdk.Stack):
@@ -80,15 +81,14 @@ class ServiceStack(cdk.Stack):
             images=foundation.images,
             model=connection,
         )
-        Monitoring(
-            self,
-            "Monitoring",
+        watched = Watched(
             config=config,
             service=service,
             entrance=foundation.entrance,
             database=foundation.database,
             model=connection,
         )
+        Monitoring(self, "Monitoring", watched=watched)
         Budget(self, "Budget", config=config)
         self._tell(foundation.entrance.url, service.key_task)
         if config.http_api:

@@ -149,5 +149,5 @@ def test_key_file_that_cannot_be_read_ends_the_synth(tmp_path: Path) -> None:
 
 
 def test_infra_needs_neither_credentials_nor_the_aws_sdk() -> None:
-    code = "import sys, infra.config; sys.exit('boto3' in sys.modules)"
+    code = "import sys, infra.app; sys.exit('boto3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env={"PATH": os.environ["PATH"]}).returncode == 0
