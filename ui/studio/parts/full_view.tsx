@@ -1,0 +1,133 @@
+/** One picture, as large as it goes, and what it was made from. */
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { said } from "../pure/progress";
+import { isFinal, type Entry, type Job } from "../state/jobs";
+import type { Open } from "../state/view";
+import { useStudio } from "./context";
+import { Details } from "./details";
+import { Arrow, Cross } from "./icons";
+import { Picture } from "./picture";
+
+export function FullView() {
+  const studio = useStudio();
+  const open = studio.view.open.value;
+  // A job that an address names may not be known yet.
+  const [isMissing, setMissing] = useState<string | null>(null);
+  studio.jobs.version.value;
+  const entry = open === null ? undefined : studio.jobs.get(open.id);
+  useEffect(() => {
+    if (open === null || entry !== undefined) return;
+    void studio.find(open.id).then((isFound) => setMissing(isFound ? null : open.id));
+  }, [studio, open, entry]);
+  useEffect(() => {
+    if (open === null || isMissing !== open.id) return;
+    studio.toasts.say("There is no such job.", { isProblem: true });
+    studio.view.close();
+  }, [studio, open, isMissing]);
+  return open && entry ? <Dialog entry={entry} open={open} /> : null;
+}
+
+function Dialog({ entry, open }: { entry: Entry; open: Open }) {
+  const { view, gallery, fail } = useStudio();
+  const dialog = useRef<HTMLDialogElement>(null);
+  const job = entry.job.value;
+  const previous = neighbour(gallery.shown.value, entry, open.index, -1);
+  const next = neighbour(gallery.shown.value, entry, open.index, 1);
+
+  useLayoutEffect(() => {
+    const opener = document.activeElement;
+    dialog.current?.showModal();
+    return () => opener instanceof HTMLElement && opener.isConnected && opener.focus();
+  }, []);
+  useEffect(() => {
+    if (next === null) void gallery.more(fail);
+  }, [gallery, fail, next === null]);
+
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.target instanceof HTMLInputElement) return;
+    const isRightToLeft = getComputedStyle(document.body).direction === "rtl";
+    const isOnward = event.key === (isRightToLeft ? "ArrowLeft" : "ArrowRight");
+    const isBack = event.key === (isRightToLeft ? "ArrowRight" : "ArrowLeft");
+    const to = isOnward ? next : isBack ? previous : null;
+    if (to !== null) view.show(to);
+  };
+
+  return (
+    <dialog
+      class="full"
+      ref={dialog}
+      aria-label={job.parameters.prompt}
+      onKeyDown={onKeyDown}
+      onCancel={(event) => {
+        event.preventDefault();
+        view.close();
+      }}
+      onClick={(event) => event.target === dialog.current && view.close()}
+    >
+      <div class="full-inside">
+        <figure>
+          <Stage job={job} entry={entry} index={open.index} />
+          {previous && (
+            <button type="button" class="turn back" aria-label="Previous picture" onClick={() => view.show(previous)}>
+              <Arrow isBack />
+            </button>
+          )}
+          {next && (
+            <button type="button" class="turn on" aria-label="Next picture" onClick={() => view.show(next)}>
+              <Arrow isBack={false} />
+            </button>
+          )}
+        </figure>
+        <Details job={job} index={open.index} />
+        <button type="button" class="round close" aria-label="Close" onClick={() => view.close()}>
+          <Cross />
+        </button>
+      </div>
+    </dialog>
+  );
+}
+
+function Stage({ job, entry, index }: { job: Job; entry: Entry; index: number }) {
+  const image = job.images[index] ?? job.images[0];
+  const { width, height } = job.parameters;
+  const shape = { "--w": `${width}`, "--h": `${height}` };
+  if (image !== undefined) {
+    return (
+      <div class="stage" style={shape}>
+        <Picture key={image.id} image={image} alt={job.parameters.prompt} width={image.width} />
+      </div>
+    );
+  }
+  const { phase, detail } = said(job, entry.sending.value);
+  const { previewUrl, fraction } = job.progress;
+  return (
+    <div class="stage" style={shape} data-status={job.status}>
+      {previewUrl !== null && <img class="preview" src={previewUrl} alt="" style={{ "--left": `${1 - fraction}` }} />}
+      {isFinal(job) ? (
+        <p class="why">{job.status === "CANCELED" ? "Canceled" : (job.failure?.message ?? "There are no pictures.")}</p>
+      ) : (
+        <div class="underway">
+          <p class="phase">
+            <span>{phase}</span>
+            {detail && <span class="eta">{detail}</span>}
+          </p>
+          <progress max={1} value={fraction} aria-label="Progress" />
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** The picture before or behind one: of the same job, or of the next. */
+function neighbour(entries: readonly Entry[], entry: Entry, index: number, step: 1 | -1): Open | null {
+  const { id, images } = entry.job.value;
+  const inside = index + step;
+  if (inside >= 0 && inside < images.length) return { id, index: inside };
+  for (let at = entries.indexOf(entry) + step; at >= 0 && at < entries.length; at += step) {
+    const other = entries[at];
+    if (entries.indexOf(entry) < 0 || other === undefined) return null;
+    const { id: otherId, images: others } = other.job.peek();
+    if (otherId !== "") return { id: otherId, index: step === 1 ? 0 : Math.max(0, others.length - 1) };
+  }
+  return null;
+}
