@@ -1,5 +1,5 @@
 /** A job in the gallery: its progress, then its pictures. */
-import { useRef, useState } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { said } from "../pure/progress";
 import type { Place } from "../pure/rows";
 import { mosaicOf } from "../pure/sizes";
@@ -32,7 +32,7 @@ export function Card({ entry, place, total }: Props) {
         data-index={place.index}
         aria-label={labelOf(job, sending)}
         disabled={sending !== null}
-        onClick={() => studio.view.show({ id: job.id, index: 0 })}
+        onClick={(event) => studio.view.show({ id: job.id, index: pictureAt(event.target) })}
       >
         <Surface job={job} width={place.width} />
         <span class="caption">{job.parameters.prompt}</span>
@@ -42,16 +42,14 @@ export function Card({ entry, place, total }: Props) {
   );
 }
 
-/** The preview grows sharper, and stays below the pictures until all of them are there. */
+/** The preview grows sharper, and stays below the pictures while they fade in. */
 function Surface({ job, width }: { job: Job; width: number }) {
-  const [loaded, setLoaded] = useState(0);
   const preview = useRef<string | null>(null);
   preview.current = job.progress.previewUrl ?? preview.current;
   const { columns } = mosaicOf(job.parameters.count, job.parameters.width / job.parameters.height);
-  const isComplete = job.status === "SUCCEEDED" && loaded >= job.images.length;
   return (
     <>
-      {preview.current !== null && !isComplete && (
+      {preview.current !== null && (
         <img
           class="preview"
           src={preview.current}
@@ -62,7 +60,7 @@ function Surface({ job, width }: { job: Job; width: number }) {
       {job.images.length > 0 && (
         <span class="mosaic" style={{ "--columns": `${columns}` }} data-over-preview={preview.current !== null}>
           {job.images.map((image) => (
-            <Picture key={image.id} image={image} alt="" width={width / columns} onLoad={() => setLoaded((n) => n + 1)} />
+            <Picture key={image.id} image={image} alt="" width={width / columns} />
           ))}
         </span>
       )}
@@ -102,6 +100,12 @@ function Ended({ job }: { job: Job }) {
       )}
     </div>
   );
+}
+
+/** Which picture of a batch was clicked on; the first, for a keyboard. */
+function pictureAt(target: EventTarget | null): number {
+  const picture = target instanceof Element ? target.closest(".picture") : null;
+  return picture === null ? 0 : [...(picture.parentElement?.children ?? [])].indexOf(picture);
 }
 
 function labelOf(job: Job, sending: Sending): string {

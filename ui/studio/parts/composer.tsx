@@ -67,7 +67,7 @@ function Prompt() {
       <p class="hint" id="prompt-hint">
         {longest > 0 && length > longest * 0.8 ? `${length} of ${longest} characters` : "Enter generates, Shift+Enter begins a line."}
       </p>
-      {length === 0 && <Examples />}
+      {length === 0 && studio.gallery.shown.value.length > 0 && <Examples />}
     </div>
   );
 }
@@ -98,7 +98,7 @@ function Styles() {
   return (
     <fieldset class="field">
       <legend>Style</legend>
-      <div class="chips">
+      <div class="chips" data-open={isOpen}>
         <Chip label="None" isChosen={chosen === null} onChoose={() => (composer.styleId.value = null)} />
         {shown.map(({ id, name, keywords }) => (
           <Chip

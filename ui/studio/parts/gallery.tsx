@@ -13,6 +13,7 @@ import { Search } from "./icons";
 const TYPING_MS = 250;
 // As much above and below the window as the window is tall.
 const MARGIN = 1;
+const NARROW = 520;
 
 export function Gallery() {
   const studio = useStudio();
@@ -45,7 +46,9 @@ function Filter() {
     clearTimeout(timer.current);
     timer.current = setTimeout(() => (gallery.search.value = text), TYPING_MS);
   };
-  const total = gallery.total.value;
+  const seen = gallery.shown.value.length;
+  // While all that there is was read, it is counted here: jobs come and go.
+  const total = gallery.hasMore.value ? Math.max(seen, gallery.total.value ?? 0) : seen;
   return (
     <form class="filter" role="search" onSubmit={(event) => event.preventDefault()}>
       <label class="search">
@@ -72,7 +75,7 @@ function Filter() {
           </label>
         ))}
       </fieldset>
-      {total !== null && total > 0 && <p class="total">{counted(Math.max(total, gallery.shown.value.length), "job")}</p>}
+      {total > 0 && <p class="total">{counted(total, "job")}</p>}
     </form>
   );
 }
@@ -82,9 +85,8 @@ function Wall({ entries }: { entries: readonly Entry[] }) {
   const wall = useRef<HTMLUListElement>(null);
   const width = useWidth(wall);
   const [focused, setFocused] = useState<number | null>(null);
-  const isNarrow = width < 520;
-  const gap = isNarrow ? 6 : 10;
-  const wantedHeight = isNarrow ? 190 : Math.min(320, Math.max(220, width / 4));
+  const gap = width < NARROW ? 6 : 10;
+  const wantedHeight = heightFor(entries.length, width);
   const rows = useMemo(
     () => layOut(entries.map(ratioOf), { width, wantedHeight, gap }),
     [entries, width, wantedHeight, gap],
@@ -126,6 +128,13 @@ function Wall({ entries }: { entries: readonly Entry[] }) {
       )}
     </ul>
   );
+}
+
+/** How tall a row should be: a first picture is seen at once, the thousandth among others. */
+function heightFor(count: number, width: number): number {
+  if (width < NARROW) return count < 3 ? 360 : 190;
+  if (count < 3) return Math.min(560, width / 2);
+  return Math.min(count < 9 ? 360 : 300, Math.max(220, width / 3));
 }
 
 /** Width to height of a card, which does not change when the pictures come. */

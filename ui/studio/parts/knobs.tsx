@@ -1,4 +1,5 @@
 /** Everything of a generation but its words. */
+import { useEffect, useState } from "preact/hooks";
 import { RATIOS } from "../pure/sizes";
 import type { Model, Size } from "../state/composer";
 import { useStudio } from "./context";
@@ -9,10 +10,14 @@ const MOST_GUIDANCE = 20;
 
 export function Knobs() {
   const { composer } = useStudio();
+  const isWide = useIsWide();
   const model = composer.model.value;
   if (model === null) return null;
+  const { width, height } = composer.dimensions.value;
   return (
-    <>
+    <details class="options" open={isWide}>
+      <summary>{`${width} × ${height}, ${composer.count.value} ${composer.count.value === 1 ? "picture" : "pictures"}, ${model.name}`}</summary>
+      <div>
       <Sizes model={model} />
       <Count most={model.limits.maxCount} />
       <details class="more-knobs">
@@ -42,8 +47,21 @@ export function Knobs() {
       </details>
       <Seed />
       <Models />
-    </>
+      </div>
+    </details>
   );
+}
+
+/** Whether the form has a column of its own, as in looks/page.css. */
+function useIsWide(): boolean {
+  const [query] = useState(() => matchMedia("(min-width: 58rem)"));
+  const [isWide, setWide] = useState(query.matches);
+  useEffect(() => {
+    const look = () => setWide(query.matches);
+    query.addEventListener("change", look);
+    return () => query.removeEventListener("change", look);
+  }, [query]);
+  return isWide;
 }
 
 function Sizes({ model }: { model: Model }) {

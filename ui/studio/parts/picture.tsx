@@ -13,10 +13,9 @@ interface Props {
   readonly alt: string;
   /** How wide it is drawn, in CSS pixels. */
   readonly width: number;
-  readonly onLoad?: () => void;
 }
 
-export function Picture({ image, alt, width, onLoad }: Props) {
+export function Picture({ image, alt, width }: Props) {
   const [isThere, setThere] = useState(false);
   const thumbnailWidth = Math.round(THUMBNAIL_SIDE * Math.min(1, image.width / image.height));
   return (
@@ -30,10 +29,7 @@ export function Picture({ image, alt, width, onLoad }: Props) {
         height={image.height}
         alt={alt}
         decoding="async"
-        onLoad={() => {
-          setThere(true);
-          onLoad?.();
-        }}
+        onLoad={() => setThere(true)}
       />
     </span>
   );
