@@ -91,7 +91,8 @@ export class Live {
       const end = (reason: unknown) => {
         clearTimeout(pong);
         signal.removeEventListener("abort", leave);
-        void client?.dispose();
+        // It would tell once more why a connection was not made.
+        void Promise.resolve(client?.dispose()).catch(() => undefined);
         resolve(reason);
       };
       const leave = () => end(null);
