@@ -94,7 +94,7 @@ async def test_job_is_canceled_and_tried_again(
     await studio.generate("a job to stop")
     await studio.drawing("a job to stop")
 
-    await studio.card("a job to stop").get_by_role("button", name="Cancel").click()
+    await studio.card("a job to stop").get_by_role("button", name="Cancel", exact=True).click()
     await studio.card("a job to stop").get_by_text("Canceled").wait_for()
     await studio.card("a job to stop").get_by_role("button", name="Retry").click()
 
@@ -306,7 +306,7 @@ async def test_axe_finds_no_serious_fault(open_studio: OpenStudio, start_server:
     await studio.page.get_by_text("More", exact=True).click()
     for prompt in ("one under way", "one that waits", "one to cancel"):
         await studio.generate(prompt)
-    await studio.card("one to cancel").get_by_role("button", name="Cancel").click()
+    await studio.card("one to cancel").get_by_role("button", name="Cancel", exact=True).click()
     await studio.drawing("one under way")
     assert await studio.serious_faults(axe) == []
 

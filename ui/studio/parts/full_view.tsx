@@ -43,21 +43,24 @@ function Dialog({ entry, open }: { entry: Entry; open: Open }) {
     if (next === null) void gallery.more(fail);
   }, [gallery, fail, next === null]);
 
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.target instanceof HTMLInputElement) return;
-    const isRightToLeft = getComputedStyle(document.body).direction === "rtl";
-    const isOnward = event.key === (isRightToLeft ? "ArrowLeft" : "ArrowRight");
-    const isBack = event.key === (isRightToLeft ? "ArrowRight" : "ArrowLeft");
-    const to = isOnward ? next : isBack ? previous : null;
-    if (to !== null) view.show(to);
-  };
+  // Of the window: what has the focus may go, as the button to the next picture does at the last one.
+  useEffect(() => {
+    const onKeyDown = ({ key }: KeyboardEvent) => {
+      const isRightToLeft = getComputedStyle(document.body).direction === "rtl";
+      const isOnward = key === (isRightToLeft ? "ArrowLeft" : "ArrowRight");
+      const isBack = key === (isRightToLeft ? "ArrowRight" : "ArrowLeft");
+      const to = isOnward ? next : isBack ? previous : null;
+      if (to !== null) view.show(to);
+    };
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
+  }, [view, next?.id, next?.index, previous?.id, previous?.index]);
 
   return (
     <dialog
       class="full"
       ref={dialog}
       aria-label={job.parameters.prompt}
-      onKeyDown={onKeyDown}
       onCancel={(event) => {
         event.preventDefault();
         view.close();
@@ -79,7 +82,7 @@ function Dialog({ entry, open }: { entry: Entry; open: Open }) {
           )}
         </figure>
         <Details job={job} index={open.index} />
-        <button type="button" class="round close" aria-label="Close" onClick={() => view.close()}>
+        <button type="button" class="round close" aria-label="Close" autofocus onClick={() => view.close()}>
           <Cross />
         </button>
       </div>
