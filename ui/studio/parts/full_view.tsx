@@ -28,7 +28,7 @@ export function FullView() {
 }
 
 function Dialog({ entry, open }: { entry: Entry; open: Open }) {
-  const { view, gallery, fail } = useStudio();
+  const { view, jobs, gallery, fail } = useStudio();
   const dialog = useRef<HTMLDialogElement>(null);
   const job = entry.job.value;
   const previous = neighbour(gallery.shown.value, entry, open.index, -1);
@@ -43,18 +43,19 @@ function Dialog({ entry, open }: { entry: Entry; open: Open }) {
     if (next === null) void gallery.more(fail);
   }, [gallery, fail, next === null]);
 
-  // Of the window: what has the focus may go, as the button to the next picture does at the last one.
+  // Of the window: what has the focus may go, as the button to the next picture does at the last one. And it looks at
+  // what is open by then: keys may be quicker than drawing.
   useEffect(() => {
     const onKeyDown = ({ key }: KeyboardEvent) => {
-      const isRightToLeft = getComputedStyle(document.body).direction === "rtl";
-      const isOnward = key === (isRightToLeft ? "ArrowLeft" : "ArrowRight");
-      const isBack = key === (isRightToLeft ? "ArrowRight" : "ArrowLeft");
-      const to = isOnward ? next : isBack ? previous : null;
-      if (to !== null) view.show(to);
+      const step = stepOf(key);
+      const now = view.open.peek();
+      const from = now && jobs.get(now.id);
+      const to = step && now && from && neighbour(gallery.shown.peek(), from, now.index, step);
+      if (to) view.show(to);
     };
     addEventListener("keydown", onKeyDown);
     return () => removeEventListener("keydown", onKeyDown);
-  }, [view, next?.id, next?.index, previous?.id, previous?.index]);
+  }, [view, jobs, gallery]);
 
   return (
     <dialog
@@ -119,6 +120,13 @@ function Stage({ job, entry, index }: { job: Job; entry: Entry; index: number })
       )}
     </div>
   );
+}
+
+function stepOf(key: string): 1 | -1 | null {
+  const isRightToLeft = getComputedStyle(document.body).direction === "rtl";
+  if (key === (isRightToLeft ? "ArrowLeft" : "ArrowRight")) return 1;
+  if (key === (isRightToLeft ? "ArrowRight" : "ArrowLeft")) return -1;
+  return null;
 }
 
 /** The picture before or behind one: of the same job, or of the next. */
