@@ -39,9 +39,10 @@ PHONE = ViewportSize(width=390, height=844)
 def chromium() -> str:
     """The browser's program. Skips where there is none, and where there are no pages for it."""
     program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    built = all((BUILT / page / "index.html").is_file() for page in ("graphiql", "studio"))
     missing = [
         *(["a Chromium"] if program is None else []),
-        *([] if all((BUILT / page / "index.html").is_file() for page in ("graphiql", "studio")) else ["the pages, which `make ui` builds"]),
+        *([] if built else ["the pages, which `make ui` builds"]),
     ]
     if program is None or missing:
         reason = f"There is not: {', '.join(missing)}."

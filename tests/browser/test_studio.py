@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.clients.keys import bearer, create_key
 from tests.clients.server_process import ServerProcess, StartServer
 from tests.clients.waiting import eventually
 
+# A package of npm, which `make ui` installs; it is put into the page by the browser, past its policy.
 AXE = Path(__file__).parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 REFUSED = "401 (Unauthorized)"
 LOST = "The connection was lost. Trying again"
@@ -87,9 +89,7 @@ async def test_what_the_server_refuses_is_said_at_the_field_and_leaves_no_card(
     assert await studio.page.get_by_role("alert").count() == 0
 
 
-async def test_job_is_canceled_and_tried_again(
-    open_studio: OpenStudio, api: Api, shared_server: ServerProcess
-) -> None:
+async def test_job_is_canceled_and_tried_again(open_studio: OpenStudio, api: Api, shared_server: ServerProcess) -> None:
     studio = await open_studio(shared_server.origin)
     await studio.generate("a job to stop")
     await studio.drawing("a job to stop")
@@ -331,5 +331,5 @@ async def test_page_is_read_from_right_to_left(open_studio: OpenStudio, api: Api
     assert await studio.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-async def _is(total: object, wanted: int) -> bool:
-    return await total == wanted  # type: ignore[misc]
+async def _is(total: Awaitable[int], wanted: int) -> bool:
+    return await total == wanted

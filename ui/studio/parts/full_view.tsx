@@ -35,9 +35,10 @@ function Dialog({ entry, open }: { entry: Entry; open: Open }) {
   const next = neighbour(gallery.shown.value, entry, open.index, 1);
 
   useLayoutEffect(() => {
-    const opener = document.activeElement;
-    dialog.current?.showModal();
-    return () => opener instanceof HTMLElement && opener.isConnected && opener.focus();
+    const element = dialog.current;
+    element?.showModal();
+    // It gives the focus back, which one that is only taken away does not.
+    return () => element?.close();
   }, []);
   useEffect(() => {
     if (next === null) void gallery.more(fail);
