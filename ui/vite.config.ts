@@ -26,5 +26,5 @@ export default defineConfig({
   },
   worker: { format: "es" },
   plugins: [precompress()],
-  server: { proxy: { "/graphql": { target: server, ws: true }, "/images": server } },
+  server: { proxy: { "/graphql": { target: server, ws: true }, "/images": server, "/previews": server } },
 });
