@@ -62,6 +62,10 @@ chaos: $(VENV)/.ready-to-develop ## Random faults against a fleet of processes, 
 bench: $(VENV)/.ready-to-develop ## Run all benchmarks, and print what docs/benchmarks.md is made from
 	@$(BIN)/python -m bench.run_all
 
+.PHONY: image
+image: ## Build the container image text2image:local; needs Docker with BuildKit
+	docker build --tag text2image:local .
+
 .PHONY: synth
 synth: $(VENV)/.ready-to-develop ## Write the CloudFormation templates that DEPLOY_* variables describe; needs no account
 	@BIN=$(BIN) scripts/infra synth

@@ -128,4 +128,6 @@ def _shared(
         "concurrency": config.concurrency,
         "retention": config.retention_days * 24 * 3600,
         "log_format": "json",
+        # Nobody here asks for them, and a path has more than one spelling: a rule of the load balancer is not enough.
+        "metrics": False,
     }

@@ -1,12 +1,13 @@
 import { explorerPlugin } from "@graphiql/plugin-explorer";
 import { HISTORY_PLUGIN } from "@graphiql/plugin-history";
 import { GraphiQL } from "graphiql";
-import "graphiql/setup-workers/vite";
 import { createRoot } from "react-dom/client";
 import { createFetcher } from "./fetcher";
 import { Notice } from "./notice";
 import { StatusStore } from "./status";
+import { storage } from "./storage";
 import { TABS } from "./tabs";
+import "./workers";
 import "graphiql/style.css";
 import "@graphiql/plugin-explorer/style.css";
 import "./page.css";
@@ -16,10 +17,10 @@ const fetcher = createFetcher(new URL("/graphql", location.origin), status);
 const plugins = [HISTORY_PLUGIN, explorerPlugin()];
 
 createRoot(document.getElementById("page")!).render(
-  // Headers hold credentials, which must not stay in the browser.
   <GraphiQL
     fetcher={fetcher}
     plugins={plugins}
+    storage={storage}
     defaultTabs={TABS}
     defaultEditorToolsVisibility="headers"
     shouldPersistHeaders={false}
