@@ -140,9 +140,10 @@ function Estimate() {
   const estimate = useStudio().estimator.estimate.value;
   if (estimate === null) return <p class="estimate">&nbsp;</p>;
   const parts = [
-    estimate.seconds === null ? null : `About ${duration(estimate.seconds)}`,
-    estimate.cost === null ? null : `about ${dollars(estimate.cost)}`,
+    estimate.seconds === null ? null : duration(estimate.seconds),
+    estimate.cost === null ? null : dollars(estimate.cost),
     estimate.jobsAhead === 0 ? null : `${estimate.jobsAhead} ahead`,
   ];
-  return <p class="estimate">{parts.filter((part) => part !== null).join(" · ") || "No figures yet"}</p>;
+  const known = parts.filter((part) => part !== null).join(" · ");
+  return <p class="estimate">{known ? `Expected: ${known}` : "No figures yet"}</p>;
 }
