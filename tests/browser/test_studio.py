@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import re
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable
@@ -10,14 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from graphql_api.http.pages import BUILT
 from tests.browser.conftest import PHONE, OpenStudio
 from tests.clients.graphql_http import Api
 from tests.clients.keys import bearer, create_key
 from tests.clients.server_process import ServerProcess, StartServer
 from tests.clients.waiting import eventually
+from ui.build import find_npm
 
+UI = Path(__file__).parents[2] / "ui"
+MOST_SCRIPT_BYTES = 150_000
 # A package of npm, which `make ui` installs; it is put into the page by the browser, past its policy.
-AXE = Path(__file__).parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = UI / "node_modules" / "axe-core" / "axe.min.js"
 REFUSED = "401 (Unauthorized)"
 LOST = "The connection was lost. Trying again"
 SLOW = "sketch:?step_seconds=0.05"
@@ -154,6 +161,20 @@ async def test_windows_stay_in_step(open_studio: OpenStudio, api: Api, shared_se
 
     await one.card("seen in both windows").wait_for(state="detached")
     assert await api.total(search="seen in both windows") == 0
+
+
+async def test_being_offline_is_said(open_studio: OpenStudio, api: Api, shared_server: ServerProcess) -> None:
+    studio = await open_studio(shared_server.origin)
+    await studio.page.context.set_offline(True)
+    await studio.page.get_by_text("Offline.").wait_for()
+    await studio.generate("asked for without a network")
+    await studio.card("asked for without a network").get_by_text("Waiting for the connection").wait_for()
+
+    await studio.page.context.set_offline(False)
+
+    await studio.page.get_by_text("Offline.").wait_for(state="detached")
+    await studio.pictured("asked for without a network")
+    studio.take_troubles(about="ERR_INTERNET_DISCONNECTED")
 
 
 # --- signing in ---
@@ -329,6 +350,25 @@ async def test_page_is_read_from_right_to_left(open_studio: OpenStudio, api: Api
     assert card is not None and form is not None
     assert card["x"] + card["width"] <= form["x"]
     assert await studio.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+# --- what it is made of ---
+
+
+@pytest.mark.usefixtures("chromium")
+def test_scripts_of_the_studio_are_small() -> None:
+    page = (BUILT / "studio" / "index.html").read_text()
+    names = re.findall(r'"/assets/([\w.-]+\.js)"', page)
+    assert names
+
+    assert sum(len(gzip.compress((BUILT / "assets" / name).read_bytes(), 9)) for name in names) <= MOST_SCRIPT_BYTES
+
+
+@pytest.mark.usefixtures("chromium")
+def test_types_of_the_studio_are_those_of_the_schema() -> None:
+    folder, _ = find_npm()
+    done = subprocess.run([folder / "node", "types.mjs", "--check"], cwd=UI, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 async def _is(total: Awaitable[int], wanted: int) -> bool:

@@ -27,6 +27,7 @@ function rounded(pixels: number, multiple: number): number {
 
 /** How pictures of a batch stand together: so that the whole is nearest to an upright page lying on its side. */
 export function mosaicOf(count: number, ratio: number): { readonly columns: number; readonly rows: number } {
+  if (count === 1) return { columns: 1, rows: 1 };
   const comfortable = 1.25;
   const ways = Array.from({ length: count }, (_, index) => {
     const columns = index + 1;

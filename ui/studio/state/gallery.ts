@@ -112,7 +112,8 @@ function matcher(search: string, show: Show): (job: Job) => boolean {
   const text = search.trim().toLocaleLowerCase();
   const statuses = STATUSES[show];
   return (job) =>
-    (statuses === null || statuses.includes(job.status)) && job.parameters.prompt.toLocaleLowerCase().includes(text);
+    (statuses === null || statuses.includes(job.status)) &&
+    (text === "" || job.parameters.prompt.toLocaleLowerCase().includes(text));
 }
 
 function newestFirst(one: Entry, other: Entry): number {
