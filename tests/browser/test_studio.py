@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import re
 import subprocess
 import sys
@@ -303,6 +304,10 @@ async def test_history_is_scrolled_to_its_end_and_only_what_is_seen_is_drawn(
     await studio.page.get_by_label("Search in prompts").fill("nothing like it")
     await studio.page.get_by_text("Nothing here matches.").wait_for()
 
+    await studio.generate("seen whatever was searched for")
+    await studio.card("seen whatever was searched for").wait_for()
+    assert await studio.page.get_by_label("Search in prompts").input_value() == ""
+
 
 # --- for everybody ---
 
@@ -369,6 +374,16 @@ def test_types_of_the_studio_are_those_of_the_schema() -> None:
     folder, _ = find_npm()
     done = subprocess.run([folder / "node", "types.mjs", "--check"], cwd=UI, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.usefixtures("chromium")
+def test_what_needs_no_browser_holds() -> None:
+    folder, npm = find_npm()
+    path = os.pathsep.join((str(folder), os.environ.get("PATH", "")))
+    done = subprocess.run(
+        [*npm, "test"], cwd=UI, env={**os.environ, "PATH": path, "NO_COLOR": "1"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 async def _is(total: Awaitable[int], wanted: int) -> bool:

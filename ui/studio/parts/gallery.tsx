@@ -14,14 +14,23 @@ const TYPING_MS = 250;
 // As much above and below the window as the window is tall.
 const MARGIN = 1;
 const NARROW = 520;
+// How much of the gallery must be in sight for a new card to be noticed, in pixels.
+const FIRST_CARD = 160;
 
 export function Gallery() {
   const studio = useStudio();
   const { gallery } = studio;
   const entries = gallery.shown.value;
+  const section = useRef<HTMLElement>(null);
+  const submissions = studio.submissions.value;
+  useEffect(() => {
+    const top = section.current?.getBoundingClientRect().top ?? 0;
+    const isSeen = top > -FIRST_CARD && top < innerHeight - FIRST_CARD;
+    if (submissions > 0 && !isSeen) section.current?.scrollIntoView({ block: "start", behavior: "smooth" });
+  }, [submissions]);
   const isUnused = entries.length === 0 && !gallery.isLoading.value && !gallery.isNarrowed && !gallery.hasMore.value;
   return (
-    <section class="gallery" aria-label="Pictures" aria-busy={gallery.isLoading.value}>
+    <section class="gallery" ref={section} aria-label="Pictures" aria-busy={gallery.isLoading.value}>
       {!isUnused && <Filter />}
       {isUnused ? <Empty /> : <Wall entries={entries} />}
       {gallery.problem.value !== null && <p class="line">{gallery.problem.value} Trying again.</p>}
@@ -40,12 +49,20 @@ const SHOWN: readonly { readonly value: Show; readonly label: string }[] = [
 ];
 
 function Filter() {
-  const { gallery } = useStudio();
+  const studio = useStudio();
+  const { gallery } = studio;
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const onInput = (text: string) => {
     clearTimeout(timer.current);
     timer.current = setTimeout(() => (gallery.search.value = text), TYPING_MS);
   };
+  const input = useRef<HTMLInputElement>(null);
+  const search = gallery.search.value;
+  useEffect(() => {
+    // Whoever generates sees all again.
+    if (search === "" && input.current) input.current.value = "";
+    clearTimeout(timer.current);
+  }, [search, studio.submissions.value]);
   const seen = gallery.shown.value.length;
   // While all that there is was read, it is counted here: jobs come and go.
   const total = gallery.hasMore.value ? Math.max(seen, gallery.total.value ?? 0) : seen;
@@ -55,9 +72,10 @@ function Filter() {
         <Search />
         <span class="unseen">Search in prompts</span>
         <input
+          ref={input}
           type="search"
           placeholder="Search"
-          defaultValue={gallery.search.peek()}
+          defaultValue={search}
           onInput={(event) => onInput(event.currentTarget.value)}
         />
       </label>

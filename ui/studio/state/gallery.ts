@@ -53,6 +53,12 @@ export class Gallery {
     return this.search.value.trim() !== "" || this.show.value !== "all";
   }
 
+  /** Show all there is. */
+  widen(): void {
+    this.search.value = "";
+    this.show.value = "all";
+  }
+
   /** Begin to read, and begin again whenever the filter changes. What it returns ends that. */
   start(onProblem: (problem: unknown) => void): () => void {
     return effect(() => {

@@ -36,6 +36,8 @@ export class Studio {
   readonly viewer = signal<WelcomeQuery["viewer"] | null>(null);
   readonly live = signal<LiveState>({ is: "connecting", attempt: 0 });
   readonly isOnline = signal(navigator.onLine);
+  /** How often something was asked for: what was, is to be seen. */
+  readonly submissions = signal(0);
   /** For screen readers. */
   readonly announcement = signal("");
 
@@ -219,7 +221,11 @@ export class Studio {
 
   async #submit(input: GenerateImageInput, { model, ...parameters }: Sketch): Promise<void> {
     const key = newKey();
-    const entry = this.jobs.draft(key, unsent(parameters, model));
+    const entry = batch(() => {
+      this.gallery.widen();
+      this.submissions.value += 1;
+      return this.jobs.draft(key, unsent(parameters, model));
+    });
     const refuse = (problems: readonly UserProblem[]) => {
       this.jobs.withdraw(key);
       this.composer.problems.value = problems.map(withDelay);
