@@ -7,6 +7,7 @@ import { isFinal, type Entry, type Job, type Sending } from "../state/jobs";
 import { useStudio } from "./context";
 import { Cross } from "./icons";
 import { Picture } from "./picture";
+import { Preview } from "./preview";
 
 interface Props {
   readonly entry: Entry;
@@ -49,14 +50,7 @@ function Surface({ job, width }: { job: Job; width: number }) {
   const { columns } = mosaicOf(job.parameters.count, job.parameters.width / job.parameters.height);
   return (
     <>
-      {preview.current !== null && (
-        <img
-          class="preview"
-          src={preview.current}
-          alt=""
-          style={{ "--left": `${isFinal(job) ? 0.1 : 1 - job.progress.fraction}` }}
-        />
-      )}
+      {preview.current !== null && <Preview url={preview.current} left={isFinal(job) ? 0.1 : 1 - job.progress.fraction} />}
       {job.images.length > 0 && (
         <span class="mosaic" style={{ "--columns": `${columns}` }} data-over-preview={preview.current !== null}>
           {job.images.map((image) => (

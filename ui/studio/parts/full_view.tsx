@@ -7,6 +7,7 @@ import { useStudio } from "./context";
 import { Details } from "./details";
 import { Arrow, Cross } from "./icons";
 import { Picture } from "./picture";
+import { Preview } from "./preview";
 
 export function FullView() {
   const studio = useStudio();
@@ -107,7 +108,7 @@ function Stage({ job, entry, index }: { job: Job; entry: Entry; index: number })
   const { previewUrl, fraction } = job.progress;
   return (
     <div class="stage" style={shape} data-status={job.status}>
-      {previewUrl !== null && <img class="preview" src={previewUrl} alt="" style={{ "--left": `${1 - fraction}` }} />}
+      {previewUrl !== null && <Preview url={previewUrl} left={1 - fraction} />}
       {isFinal(job) ? (
         <p class="why">{job.status === "CANCELED" ? "Canceled" : (job.failure?.message ?? "There are no pictures.")}</p>
       ) : (
