@@ -36,7 +36,9 @@ export function Card({ entry, place, total }: Props) {
         onClick={(event) => studio.view.show({ id: job.id, index: pictureAt(event.target) })}
       >
         <Surface job={job} width={place.width} />
-        <span class="caption">{job.parameters.prompt}</span>
+        <span class="caption" dir="auto">
+          {job.parameters.prompt}
+        </span>
       </button>
       {isFinal(job) ? <Ended job={job} /> : <Underway job={job} sending={sending} />}
     </li>

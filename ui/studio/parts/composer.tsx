@@ -55,6 +55,7 @@ function Prompt() {
       <textarea
         id="prompt"
         rows={4}
+        dir="auto"
         value={composer.prompt.value}
         placeholder="A lighthouse on a basalt cliff"
         aria-invalid={composer.problemAt("prompt") !== null}

@@ -11,8 +11,9 @@ export function Details({ job, index }: { job: Job; index: number }) {
   const { parameters } = job;
   return (
     <aside class="details">
-      <blockquote>{parameters.prompt}</blockquote>
-      {parameters.negativePrompt !== null && <p class="without">without {parameters.negativePrompt}</p>}
+      <blockquote dir="auto">{parameters.prompt}</blockquote>
+      {parameters.negativePrompt !== null && <p class="without" dir="auto">
+          without {parameters.negativePrompt}</p>}
       <Actions job={job} index={index} />
       <dl>
         <Fact name="Size" value={`${parameters.width} × ${parameters.height}`} />
@@ -42,7 +43,7 @@ function Fact({ name, value }: { name: string; value: string | null }) {
   return (
     <div>
       <dt>{name}</dt>
-      <dd>{value}</dd>
+      <dd dir="auto">{value}</dd>
     </div>
   );
 }

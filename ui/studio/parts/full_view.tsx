@@ -6,6 +6,7 @@ import type { Open } from "../state/view";
 import { useStudio } from "./context";
 import { Details } from "./details";
 import { Arrow, Cross } from "./icons";
+import { Toasts } from "./notices";
 import { Picture } from "./picture";
 import { Preview } from "./preview";
 
@@ -25,7 +26,8 @@ export function FullView() {
     studio.toasts.say("There is no such job.", { isProblem: true });
     studio.view.close();
   }, [studio, open, isMissing]);
-  return open && entry ? <Dialog entry={entry} open={open} /> : null;
+  // What lies outside of an open dialog is neither seen nor said.
+  return open && entry ? <Dialog entry={entry} open={open} /> : <Toasts />;
 }
 
 function Dialog({ entry, open }: { entry: Entry; open: Open }) {
@@ -89,6 +91,7 @@ function Dialog({ entry, open }: { entry: Entry; open: Open }) {
           <Cross />
         </button>
       </div>
+      <Toasts />
     </dialog>
   );
 }

@@ -3,17 +3,12 @@ import { Composer } from "./composer";
 import { useStudio } from "./context";
 import { FullView } from "./full_view";
 import { Gallery } from "./gallery";
-import { Connection, Toasts } from "./notices";
+import { Connection } from "./notices";
 import { SignIn } from "./sign_in";
 
 export function Page() {
   const studio = useStudio();
-  return (
-    <>
-      {studio.session.isSignedOut.value ? <SignIn /> : <Desk />}
-      <Toasts />
-    </>
-  );
+  return studio.session.isSignedOut.value ? <SignIn /> : <Desk />;
 }
 
 function Desk() {

@@ -1,7 +1,8 @@
 /** A picture, with its BlurHash behind it until it is there. */
 import { decode } from "blurhash";
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Job } from "../state/jobs";
+import { useStudio } from "./context";
 
 type Image = Job["images"][number];
 
@@ -16,12 +17,23 @@ interface Props {
 }
 
 export function Picture({ image, alt, width }: Props) {
+  const { live, isOnline } = useStudio();
   const [isThere, setThere] = useState(false);
+  const [hasFailed, setFailed] = useState(false);
+  const [attempt, setAttempt] = useState(0);
+  const isConnected = isOnline.value && live.value.is === "open";
+  useEffect(() => {
+    // Once more when the connection is back, and not before: a file that is gone stays gone.
+    if (!isConnected || !hasFailed) return;
+    setFailed(false);
+    setAttempt(attempt + 1);
+  }, [isConnected]);
   const thumbnailWidth = Math.round(THUMBNAIL_SIDE * Math.min(1, image.width / image.height));
   return (
     <span class="picture" data-there={isThere}>
       {!isThere && <BlurHash hash={image.blurHash} />}
       <img
+        key={attempt}
         src={image.url}
         srcset={`${image.thumbnailUrl} ${thumbnailWidth}w, ${image.url} ${image.width}w`}
         sizes={`${Math.ceil(width)}px`}
@@ -30,6 +42,10 @@ export function Picture({ image, alt, width }: Props) {
         alt={alt}
         decoding="async"
         onLoad={() => setThere(true)}
+        onError={() => {
+          setThere(false);
+          setFailed(true);
+        }}
       />
     </span>
   );

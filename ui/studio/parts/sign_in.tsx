@@ -1,5 +1,6 @@
 /** Where the server wants an API key. */
 import { useStudio } from "./context";
+import { Toasts } from "./notices";
 
 export function SignIn() {
   const studio = useStudio();
@@ -38,6 +39,7 @@ export function SignIn() {
           It is kept for this window only, and forgotten with it.
         </p>
       </form>
+      <Toasts />
     </main>
   );
 }
