@@ -1,5 +1,6 @@
-/** Writes the types of the Studio's operations from schema.graphql: `npm run types`. With `--check` it writes nothing, and
- * fails when they are not what would be written. The file is committed, since an image is built without the schema. */
+/** Writes the types of the Studio's operations from schema.graphql: `npm run types`. With `--check` it writes nothing,
+ * and fails when they are not what would be written. The file is committed, since an image is built without the
+ * schema. */
 import { readFile, writeFile } from "node:fs/promises";
 import { codegen } from "@graphql-codegen/core";
 import * as documents from "@graphql-codegen/typed-document-node";

@@ -25,7 +25,7 @@ const PONG_WITHIN_MS = 6_000;
 // renewed by a page that was given an API key.
 const REFUSALS: readonly number[] = [CloseCode.Unauthorized, CloseCode.Forbidden];
 
-/** The library's own retries are off: they would send the first `after` again, and everything since would come twice. */
+/** The library's own retries are off: they would send the first `after` again, and all since would come twice. */
 export class Live {
   readonly #url: string;
   readonly #token: () => string | null;

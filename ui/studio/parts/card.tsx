@@ -52,7 +52,9 @@ function Surface({ job, width }: { job: Job; width: number }) {
   const { columns } = mosaicOf(job.parameters.count, job.parameters.width / job.parameters.height);
   return (
     <>
-      {preview.current !== null && <Preview url={preview.current} left={isFinal(job) ? 0.1 : 1 - job.progress.fraction} />}
+      {preview.current !== null && (
+        <Preview url={preview.current} left={isFinal(job) ? 0.1 : 1 - job.progress.fraction} />
+      )}
       {job.images.length > 0 && (
         <span class="mosaic" style={{ "--columns": `${columns}` }} data-over-preview={preview.current !== null}>
           {job.images.map((image) => (
@@ -78,7 +80,11 @@ function Underway({ job, sending }: { job: Job; sending: Sending }) {
           <Cross />
         </button>
       )}
-      <progress max={1} value={job.status === "RUNNING" ? job.progress.fraction : 0} aria-label={`Progress: ${job.parameters.prompt}`} />
+      <progress
+        max={1}
+        value={job.status === "RUNNING" ? job.progress.fraction : 0}
+        aria-label={`Progress: ${job.parameters.prompt}`}
+      />
     </div>
   );
 }

@@ -66,7 +66,9 @@ function Prompt() {
       />
       <Problem field="prompt" />
       <p class="hint" id="prompt-hint">
-        {longest > 0 && length > longest * 0.8 ? `${length} of ${longest} characters` : "Enter generates, Shift+Enter begins a line."}
+        {longest > 0 && length > longest * 0.8
+          ? `${length} of ${longest} characters`
+          : "Enter generates, Shift+Enter begins a line."}
       </p>
       {length === 0 && studio.gallery.shown.value.length > 0 && <Examples />}
     </div>

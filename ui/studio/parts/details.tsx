@@ -12,8 +12,11 @@ export function Details({ job, index }: { job: Job; index: number }) {
   return (
     <aside class="details">
       <blockquote dir="auto">{parameters.prompt}</blockquote>
-      {parameters.negativePrompt !== null && <p class="without" dir="auto">
-          without {parameters.negativePrompt}</p>}
+      {parameters.negativePrompt !== null && (
+        <p class="without" dir="auto">
+          without {parameters.negativePrompt}
+        </p>
+      )}
       <Actions job={job} index={index} />
       <dl>
         <Fact name="Size" value={`${parameters.width} × ${parameters.height}`} />
@@ -72,7 +75,12 @@ function Actions({ job, index }: { job: Job; index: number }) {
       {!isReader && isFinal(job) && (
         <>
           {job.status === "SUCCEEDED" && (
-            <button type="button" class="button" title="The same with another seed" onClick={leaving(() => studio.vary(job))}>
+            <button
+              type="button"
+              class="button"
+              title="The same with another seed"
+              onClick={leaving(() => studio.vary(job))}
+            >
               Vary
             </button>
           )}

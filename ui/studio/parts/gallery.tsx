@@ -119,7 +119,8 @@ function Wall({ entries }: { entries: readonly Entry[] }) {
 
   const onKeyDown = (event: KeyboardEvent) => {
     const at = indexOf(event.target);
-    const next = at === null ? null : neighbour(rows, at, event.key, getComputedStyle(document.body).direction === "rtl");
+    const next =
+      at === null ? null : neighbour(rows, at, event.key, getComputedStyle(document.body).direction === "rtl");
     if (next === null) return;
     event.preventDefault();
     setFocused(next);

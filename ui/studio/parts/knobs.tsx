@@ -1,6 +1,7 @@
 /** Everything of a generation but its words. */
 import { useEffect, useState } from "preact/hooks";
 import { RATIOS } from "../pure/sizes";
+import { counted } from "../pure/words";
 import type { Model, Size } from "../state/composer";
 import { useStudio } from "./context";
 import { Dice, Lock } from "./icons";
@@ -16,37 +17,37 @@ export function Knobs() {
   const { width, height } = composer.dimensions.value;
   return (
     <details class="options" open={isWide}>
-      <summary>{`${width} × ${height}, ${composer.count.value} ${composer.count.value === 1 ? "picture" : "pictures"}, ${model.name}`}</summary>
+      <summary>{`${width} × ${height}, ${counted(composer.count.value, "picture")}, ${model.name}`}</summary>
       <div>
-      <Sizes model={model} />
-      <Count most={model.limits.maxCount} />
-      <details class="more-knobs">
-        <summary>More</summary>
-        <div class="knobs">
-          <Negative />
-          <Slider
-            name="steps"
-            label="Steps"
-            least={1}
-            most={model.limits.maxSteps}
-            step={1}
-            value={composer.steps.value ?? model.defaults.steps}
-            onChange={(value) => (composer.steps.value = value)}
-          />
-          <Slider
-            name="guidanceScale"
-            label="Guidance"
-            least={0}
-            most={MOST_GUIDANCE}
-            step={0.5}
-            value={composer.guidance.value ?? model.defaults.guidanceScale}
-            onChange={(value) => (composer.guidance.value = value)}
-          />
-          <FileFormat />
-        </div>
-      </details>
-      <Seed />
-      <Models />
+        <Sizes model={model} />
+        <Count most={model.limits.maxCount} />
+        <details class="more-knobs">
+          <summary>More</summary>
+          <div class="knobs">
+            <Negative />
+            <Slider
+              name="steps"
+              label="Steps"
+              least={1}
+              most={model.limits.maxSteps}
+              step={1}
+              value={composer.steps.value ?? model.defaults.steps}
+              onChange={(value) => (composer.steps.value = value)}
+            />
+            <Slider
+              name="guidanceScale"
+              label="Guidance"
+              least={0}
+              most={MOST_GUIDANCE}
+              step={0.5}
+              value={composer.guidance.value ?? model.defaults.guidanceScale}
+              onChange={(value) => (composer.guidance.value = value)}
+            />
+            <FileFormat />
+          </div>
+        </details>
+        <Seed />
+        <Models />
       </div>
     </details>
   );
@@ -107,8 +108,18 @@ function Sizes({ model }: { model: Model }) {
       </div>
       {composer.size.value === "custom" && (
         <div class="pair">
-          <Pixels label="Width" value={width} model={model} onChange={(value) => (composer.custom.value = { width: value, height })} />
-          <Pixels label="Height" value={height} model={model} onChange={(value) => (composer.custom.value = { width, height: value })} />
+          <Pixels
+            label="Width"
+            value={width}
+            model={model}
+            onChange={(value) => (composer.custom.value = { width: value, height })}
+          />
+          <Pixels
+            label="Height"
+            value={height}
+            model={model}
+            onChange={(value) => (composer.custom.value = { width, height: value })}
+          />
         </div>
       )}
       <Problem field="size" />
@@ -266,7 +277,13 @@ function Seed() {
         >
           <Lock isOpen={!isLocked} />
         </button>
-        <button type="button" class="tool" title="Roll a seed" aria-label="Roll a seed" onClick={() => composer.rollSeed()}>
+        <button
+          type="button"
+          class="tool"
+          title="Roll a seed"
+          aria-label="Roll a seed"
+          onClick={() => composer.rollSeed()}
+        >
           <Dice />
         </button>
       </div>

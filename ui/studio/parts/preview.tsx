@@ -1,5 +1,5 @@
-/** The unfinished picture, which grows sharper. The one before stays until the next is there; one that is gone by then, as
- * the last may be, changes nothing. */
+/** The unfinished picture, which grows sharper. The one before stays until the next is there; one that is gone by then,
+ * as the last may be, changes nothing. */
 import { useEffect, useState } from "preact/hooks";
 
 interface Props {

@@ -1,4 +1,5 @@
-/** Prompts for whoever does not know what to ask for. `style` is the name of one, and is passed over where there is none. */
+/** Prompts for whoever does not know what to ask for. `style` is the name of one, and is passed over where there is
+ * none. */
 
 export interface Example {
   readonly prompt: string;

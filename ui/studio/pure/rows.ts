@@ -1,5 +1,5 @@
-/** Where the cards of the gallery stand: rows of one height, filled from edge to edge. Pictures keep their shape, and the
- * place of each of 10,000 cards is known without drawing any. */
+/** Where the cards of the gallery stand: rows of one height, filled from edge to edge. Pictures keep their shape, and
+ * the place of each of 10,000 cards is known without drawing any. */
 
 export interface Place {
   readonly index: number;
@@ -65,7 +65,10 @@ export function heightOf(rows: readonly Row[]): number {
 
 /** The rows that reach into a part of the page, found in logarithmic time. */
 export function rowsBetween(rows: readonly Row[], from: number, to: number): readonly Row[] {
-  return rows.slice(firstWhere(rows, (row) => row.top + row.height >= from), firstWhere(rows, (row) => row.top > to));
+  return rows.slice(
+    firstWhere(rows, (row) => row.top + row.height >= from),
+    firstWhere(rows, (row) => row.top > to),
+  );
 }
 
 function firstWhere(rows: readonly Row[], isTrue: (row: Row) => boolean): number {

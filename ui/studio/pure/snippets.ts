@@ -67,7 +67,9 @@ function literal(value: unknown, indent: string, name = ""): string {
 function python(value: unknown, indent: string): string {
   if (typeof value === "object" && value !== null) {
     const deeper = `${indent}    `;
-    const fields = Object.entries(value).map(([key, each]) => `${deeper}${JSON.stringify(key)}: ${python(each, deeper)},`);
+    const fields = Object.entries(value).map(
+      ([key, each]) => `${deeper}${JSON.stringify(key)}: ${python(each, deeper)},`,
+    );
     return `{\n${fields.join("\n")}\n${indent}}`;
   }
   return JSON.stringify(value);

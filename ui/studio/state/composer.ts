@@ -64,7 +64,7 @@ export class Composer {
     };
   });
 
-  /** What the server has said of a field of the input, `prompt` or `size.dimensions`; of none in particular when null. */
+  /** What the server has said of a field of the input, such as `size`; of none in particular when null. */
   problemAt(field: string | null): string | null {
     const found = this.problems.value.find(({ path }) => fieldOf(path) === field);
     return found?.message ?? null;

@@ -18,7 +18,7 @@ export class Estimator {
     this.#composer = composer;
   }
 
-  /** Ask whenever the answer may be another. `version` rises when the queue may have changed. What it returns ends it. */
+  /** Ask whenever the answer may be another. `version` rises when the queue may have changed. Returns what ends it. */
   start(version: { readonly value: number }): () => void {
     // Figures do not depend on what is drawn, and asking with each letter would count against the caller.
     const input = computed(() => JSON.stringify({ ...this.#composer.input.value, prompt: "x", seed: 0 }));

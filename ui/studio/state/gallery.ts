@@ -59,7 +59,7 @@ export class Gallery {
     this.show.value = "all";
   }
 
-  /** Begin to read, and begin again whenever the filter changes. What it returns ends that. */
+  /** Begin to read, and begin again whenever the filter changes. Returns what ends that. */
   start(onProblem: (problem: unknown) => void): () => void {
     return effect(() => {
       this.search.value;

@@ -1,5 +1,5 @@
-/** Every job that the page knows, by its ID. What is drawn of a job follows its own signal, so that progress of one draws
- * one card. */
+/** Every job that the page knows, by its ID. What is drawn of a job follows its own signal, so that progress of one
+ * draws one card. */
 import { batch, signal, type Signal } from "@preact/signals";
 import type { JobEvent } from "../api/live";
 import type { JobPartsFragment } from "../api/operations";

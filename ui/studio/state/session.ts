@@ -1,5 +1,5 @@
-/** The API key of this window. It is kept in sessionStorage: a reload does not ask for it again, and it is gone with the
- * window. localStorage would hand it to every window for good, and to whoever uses the browser next. */
+/** The API key of this window. It is kept in sessionStorage: a reload does not ask for it again, and it is gone with
+ * the window. localStorage would hand it to every window for good, and to whoever uses the browser next. */
 import { signal } from "@preact/signals";
 
 const NAME = "text2image:key";

@@ -1,5 +1,5 @@
-/** Which picture is open in the full view. It is in the address, so that the browser's Back closes it, and a reload keeps
- * it. */
+/** Which picture is open in the full view. It is in the address, so that the browser's Back closes it, and a reload
+ * keeps it. */
 import { signal } from "@preact/signals";
 
 export interface Open {

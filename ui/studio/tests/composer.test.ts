@@ -41,7 +41,15 @@ describe("what is asked for", () => {
     const composer = aComposer();
     const job = aJob();
     const style = { id: "style", name: "anime" };
-    const parameters = { ...job.parameters, style, width: 1024, height: 576, steps: 9, count: 2, negativePrompt: "rain" };
+    const parameters = {
+      ...job.parameters,
+      style,
+      width: 1024,
+      height: 576,
+      steps: 9,
+      count: 2,
+      negativePrompt: "rain",
+    };
 
     composer.take({ ...job, parameters }, 11);
 
