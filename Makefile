@@ -49,6 +49,11 @@ docs: $(DOCS_VENV)/.ready ## Build the site of docs/ into site/; a warning is an
 ui: $(VENV)/.ready-to-develop ## Build the pages for browsers, with the Node of a wheel where the system has none
 	@$(BIN)/python ui/build.py
 
+.PHONY: screenshots
+screenshots: $(VENV)/.ready-to-develop ## Take the pictures of the Studio in docs/images; needs a Chromium
+	@$(BIN)/python ui/build.py --if-needed
+	@$(BIN)/python -m tests.browser.screenshots docs/images
+
 .PHONY: chaos
 chaos: $(VENV)/.ready-to-develop ## Random faults against a fleet of processes, for ten minutes; CHAOS_ARGS="--minutes 2 --seed 7"
 	@$(BIN)/python -m tests.cluster.chaos $(CHAOS_ARGS)

@@ -9,7 +9,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-PAGE = Path("graphql_api", "pages", "graphiql", "index.html")
+PAGES = [Path("graphql_api", "pages", name, "index.html") for name in ("studio", "graphiql")]
 
 
 class PagesHook(BuildHookInterface[Any]):
@@ -18,7 +18,7 @@ class PagesHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """See hatch. Raises SystemExit when there are no pages and cannot be."""
         root = Path(self.root)
-        if version == "editable" or (root / PAGE).is_file():
+        if version == "editable" or all((root / page).is_file() for page in PAGES):
             return
         program = root / "ui" / "build.py"
         if not program.is_file():

@@ -146,7 +146,7 @@ class Settings(BaseSettings):
         description="Addresses or networks of the proxies in front, separated by commas, whose `X-Forwarded-For` and "
         "`X-Forwarded-Proto` are believed.",
     )
-    explorer: bool = Field(default=True, description="Serve `/graphiql`, and answer introspection.")
+    explorer: bool = Field(default=True, description="Serve the Studio at `/`, `/graphiql`, and introspection.")
     documents: str = Field(
         default="",
         description="Path of a JSON file of trusted documents, by ID or hash: as Relay, Apollo and GraphQL Code "

@@ -10,7 +10,7 @@ export default defineConfig({
   // One entry for each page; graphql_api/http/pages.py serves what is made of them.
   build: {
     rolldownOptions: {
-      input: [here("graphiql/index.html")],
+      input: [here("graphiql/index.html"), here("studio/index.html")],
       // "use client" in packages that are also for servers: this is the client.
       checks: { moduleLevelDirective: false },
     },
@@ -26,5 +26,5 @@ export default defineConfig({
   },
   worker: { format: "es" },
   plugins: [precompress()],
-  server: { proxy: { "/graphql": { target: server, ws: true }, "/images": server } },
+  server: { proxy: { "/graphql": { target: server, ws: true }, "/images": server, "/previews": server } },
 });

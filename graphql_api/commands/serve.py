@@ -240,7 +240,7 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
 def _print_urls(listener: socket.socket, *, explorer: bool) -> None:
     host, port = listener.getsockname()[:2]
     origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    shown = (("Explorer", "/graphiql"), ("GraphQL", "/graphql"), ("Images", "/images/"))
-    for name, path in shown if explorer else shown[1:]:
+    shown = (("Studio", "/"), ("Explorer", "/graphiql"), ("GraphQL", "/graphql"), ("Images", "/images/"))
+    for name, path in shown if explorer else shown[2:]:
         print(f"{name:<9} {origin}{path}", file=sys.stderr)  # noqa: T201
     sys.stderr.flush()

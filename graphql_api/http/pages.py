@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anyio import to_thread
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 BUILT = Path(__file__).parents[1] / "pages"
@@ -29,14 +29,16 @@ _POLICY = (
     "default-src 'none'; "
     "script-src 'self'; "
     "worker-src 'self'; "
-    # Monaco, the editor, sets styles as it goes.
-    "style-src 'self' 'unsafe-inline'; "
+    "style-src {style}; "
     "font-src 'self' data:; "
     # Images may be at a CDN, or in a bucket.
     "img-src 'self' https: data: blob:; "
     "connect-src {connect}; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+_OWN_STYLE = "'self'"
+# Monaco, the editor, sets styles as it goes. So does the page that says that there is none.
+_ANY_STYLE = "'self' 'unsafe-inline'"
 _NOT_BUILT = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -52,10 +54,14 @@ _NOT_BUILT = """<!doctype html>
 
 
 def page_routes(root: Path = BUILT) -> list[Route]:
-    """GET and HEAD of the pages that were built into a folder, and of their assets. `/` leads to the explorer."""
+    """GET and HEAD of the pages that were built into a folder, and of their assets: the Studio at `/`, the explorer at
+    `/graphiql`."""
+
+    async def studio(request: Request) -> Response:
+        return await _page(request, root / "studio" / "index.html", style=_OWN_STYLE)
 
     async def explorer(request: Request) -> Response:
-        return await _page(request, root / "graphiql" / "index.html")
+        return await _page(request, root / "graphiql" / "index.html", style=_ANY_STYLE)
 
     async def asset(request: Request) -> Response:
         name: str = request.path_params["name"]
@@ -65,7 +71,7 @@ def page_routes(root: Path = BUILT) -> list[Route]:
         encoding, path = await to_thread.run_sync(_variant, root / "assets" / name, _accepted(request))
         if path is None:
             return _no_asset()
-        headers = {**_headers(request), "Cache-Control": FOR_GOOD, "Vary": "Accept-Encoding"}
+        headers = {**_headers(request, style=_ANY_STYLE), "Cache-Control": FOR_GOOD, "Vary": "Accept-Encoding"}
         if encoding:
             headers["Content-Encoding"] = encoding
         return FileResponse(path, headers=headers, media_type=_MEDIA_TYPES[match[1]])
@@ -73,31 +79,27 @@ def page_routes(root: Path = BUILT) -> list[Route]:
     async def nothing(request: Request) -> Response:
         return _no_asset()
 
-    async def lead(request: Request) -> Response:
-        return RedirectResponse("/graphiql")
-
     return [
-        Route("/", lead),
+        Route("/", studio),
         Route("/graphiql", explorer),
         Route("/assets/{name}", asset),
         Route("/assets/{path:path}", nothing),
     ]
 
 
-async def _page(request: Request, path: Path) -> Response:
+async def _page(request: Request, path: Path, *, style: str) -> Response:
     """A page as it is now: it names its assets, which change with it."""
-    headers = {**_headers(request), "Cache-Control": "no-store"}
     try:
-        page = await to_thread.run_sync(path.read_bytes)
+        page: bytes | str = await to_thread.run_sync(path.read_bytes)
     except FileNotFoundError:
-        return HTMLResponse(_NOT_BUILT, headers=headers)
-    return HTMLResponse(page, headers=headers)
+        page, style = _NOT_BUILT, _ANY_STYLE
+    return HTMLResponse(page, headers={**_headers(request, style=style), "Cache-Control": "no-store"})
 
 
-def _headers(request: Request) -> dict[str, str]:
+def _headers(request: Request, *, style: str) -> dict[str, str]:
     """Also for scripts: what runs as a worker has the policy that it came with."""
     return {
-        "Content-Security-Policy": _POLICY.format(connect=_own_addresses(request)),
+        "Content-Security-Policy": _POLICY.format(style=style, connect=_own_addresses(request)),
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Referrer-Policy": "no-referrer",

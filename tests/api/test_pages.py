@@ -22,8 +22,9 @@ def root(tmp_path: Path) -> Path:
     """A folder as `ui/` is built into."""
     assets = tmp_path / "assets"
     assets.mkdir()
-    (tmp_path / "graphiql").mkdir()
-    (tmp_path / "graphiql" / "index.html").write_text(PAGE)
+    for name in ("graphiql", "studio"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "index.html").write_text(PAGE.replace("built", name))
     (tmp_path / "licenses.md").write_text("MIT")
     (assets / NAME).write_text(SCRIPT)
     (assets / f"{NAME}.gz").write_bytes(gzip.compress(SCRIPT.encode()))
@@ -45,10 +46,13 @@ def client_of(root: Path) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://images.example:8000")
 
 
-async def test_page_is_never_stored_and_may_run_its_own_scripts_only(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/graphiql")
+@pytest.mark.parametrize(("path", "name"), [("/", "studio"), ("/graphiql", "graphiql")])
+async def test_page_is_never_stored_and_may_run_its_own_scripts_only(
+    client: httpx.AsyncClient, path: str, name: str
+) -> None:
+    answer = await client.get(path)
 
-    assert answer.text == PAGE
+    assert name in answer.text
     assert answer.headers["Cache-Control"] == "no-store"
     policy = policy_of(answer)
     assert policy["default-src"] == ["'none'"]
@@ -65,23 +69,26 @@ async def test_strange_host_does_not_get_into_the_policy(client: httpx.AsyncClie
     assert policy["script-src"] == ["'self'"]
 
 
-async def test_root_leads_to_the_explorer(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/")
-
-    assert (answer.status_code, answer.headers["Location"]) == (307, "/graphiql")
+async def test_studio_has_all_its_styles_in_files(client: httpx.AsyncClient) -> None:
+    assert policy_of(await client.get("/"))["style-src"] == ["'self'"]
 
 
-async def test_page_that_was_not_built_says_how_to_build_it_and_needs_nothing_for_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("path", "name"), [("/", "studio"), ("/graphiql", "graphiql")])
+async def test_page_that_was_not_built_says_how_to_build_it_and_needs_nothing_for_it(
+    tmp_path: Path, path: str, name: str
+) -> None:
     async with client_of(tmp_path) as client:
-        answer = await client.get("/graphiql")
+        answer = await client.get(path)
 
         assert answer.status_code == 200
         assert "make ui" in answer.text
         assert "//" not in answer.text and "src=" not in answer.text
         assert answer.headers["Cache-Control"] == "no-store"
-        (tmp_path / "graphiql").mkdir()
-        (tmp_path / "graphiql" / "index.html").write_text(PAGE)
-        assert (await client.get("/graphiql")).text == PAGE
+        # Its own styles are in it.
+        assert "'unsafe-inline'" in policy_of(answer)["style-src"]
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "index.html").write_text(PAGE)
+        assert (await client.get(path)).text == PAGE
 
 
 @pytest.mark.parametrize(
@@ -133,6 +140,8 @@ async def test_asset_without_compressed_copies_comes_as_it_is(client: httpx.Asyn
         "/assets/%00-DokVAjc7.js",
         "/licenses.md",
         "/graphiql/index.html",
+        "/studio/index.html",
+        "/studio",
     ],
 )
 async def test_nothing_else_is_found(client: httpx.AsyncClient, path: str) -> None:

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Literal
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, ViewportSize, async_playwright
 
 from graphql_api.http.pages import BUILT
 from tests.browser.graphiql import GraphiQLPage
+from tests.browser.studio import StudioPage
 
 OPTIONS = [
     "--no-sandbox",
@@ -27,15 +28,21 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 OpenGraphiQL = Callable[..., Awaitable[GraphiQLPage]]
 """What the fixture `open_graphiql` is."""
+OpenStudio = Callable[..., Awaitable[StudioPage]]
+"""What the fixture `open_studio` is."""
+
+DESK = ViewportSize(width=1400, height=900)
+PHONE = ViewportSize(width=390, height=844)
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The browser's program. Skips where there is none, and where there are no pages for it."""
     program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    built = all((BUILT / page / "index.html").is_file() for page in ("graphiql", "studio"))
     missing = [
         *(["a Chromium"] if program is None else []),
-        *([] if (BUILT / "graphiql" / "index.html").is_file() else ["the pages, which `make ui` builds"]),
+        *([] if built else ["the pages, which `make ui` builds"]),
     ]
     if program is None or missing:
         reason = f"There is not: {', '.join(missing)}."
@@ -68,3 +75,31 @@ async def open_graphiql(browser: Browser) -> AsyncIterator[OpenGraphiQL]:
 
     yield open_page
     assert [graphiql.troubles for graphiql in opened if graphiql.troubles] == []
+
+
+@pytest.fixture
+async def open_studio(browser: Browser) -> AsyncIterator[OpenStudio]:
+    """Opens the Studio of a server, in a window that shares nothing with others: `await open_studio(server.origin)`.
+    Fails afterwards where a page had troubles."""
+    opened: list[StudioPage] = []
+
+    async def open_page(
+        origin: str, *, colors: Literal["light", "dark"] = "light", size: ViewportSize = DESK, is_signed_in: bool = True
+    ) -> StudioPage:
+        context = await browser.new_context(
+            color_scheme=colors,
+            viewport=size,
+            is_mobile=size == PHONE,
+            has_touch=size == PHONE,
+            reduced_motion="reduce",
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        studio = StudioPage(await context.new_page(), origin)
+        opened.append(studio)
+        await studio.open("/")
+        if is_signed_in:
+            await studio.settle()
+        return studio
+
+    yield open_page
+    assert [studio.troubles for studio in opened if studio.troubles] == []

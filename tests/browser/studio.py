@@ -1,0 +1,102 @@
+"""The Studio as its user handles it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.async_api import ConsoleMessage, Locator
+
+from tests.browser.watching import WatchedPage
+from tests.clients.waiting import eventually
+
+# A preview is kept for as long as its job runs. One that is asked for in the moment in which the job ends is not found,
+# and the browser says so; the page has the pictures by then.
+LATE_PREVIEW = "/previews/"
+
+MEASURE = """() => {
+  window.measured = new Promise((resolve) => {
+    document.querySelector(".generate").addEventListener("click", () => {
+      const clicked = performance.now();
+      const known = new Set(document.querySelectorAll(".card"));
+      const look = () => {
+        const isThere = [...document.querySelectorAll(".card")].some((card) => !known.has(card));
+        if (isThere) resolve(performance.now() - clicked);
+        else requestAnimationFrame(look);
+      };
+      requestAnimationFrame(look);
+    }, { capture: true, once: true });
+  });
+}"""
+
+
+class StudioPage(WatchedPage):
+    """The page at /."""
+
+    async def settle(self) -> None:
+        """Wait until one can generate."""
+        await self.page.locator(".generate:enabled").wait_for()
+
+    @property
+    def prompt(self) -> Locator:
+        """Where one says what to show."""
+        return self.page.get_by_label("What to show")
+
+    async def generate(self, prompt: str) -> None:
+        """Write a prompt, and ask for it."""
+        await self.prompt.fill(prompt)
+        await self.page.get_by_role("button", name="Generate").click()
+
+    async def milliseconds_to_card(self, prompt: str) -> float:
+        """As `generate`; from the click to the frame in which the card is there."""
+        await self.page.evaluate(MEASURE)
+        await self.generate(prompt)
+        measured: float = await self.page.evaluate("window.measured")
+        return measured
+
+    def card(self, prompt: str) -> Locator:
+        """The card of a job."""
+        return self.page.locator(".card", has=self.page.locator(".caption", has_text=prompt))
+
+    async def pictured(self, prompt: str, *, count: int = 1) -> None:
+        """Wait until all pictures of a job are drawn."""
+        drawn = self.card(prompt).locator('.picture[data-there="true"]')
+        await eventually(lambda: self._is(drawn, count))
+
+    async def drawing(self, prompt: str) -> None:
+        """Wait until a job says which step it is at."""
+        await self.card(prompt).get_by_text("Step ").wait_for()
+
+    async def look_at(self, prompt: str) -> None:
+        """Open the full view."""
+        await self.card(prompt).locator(".card-open").click()
+        await self.page.get_by_role("dialog").wait_for()
+
+    async def sign_in(self, key: str) -> None:
+        """Hand in an API key."""
+        await self.page.get_by_label("API key").fill(key)
+        await self.page.get_by_role("button", name="Sign in").click()
+
+    async def copied(self, name: str) -> str:
+        """What a button of the full view puts into the clipboard."""
+        await self.page.get_by_role("button", name=name, exact=True).click()
+        await self.page.get_by_text(f"Copied for {name}.").wait_for()
+        text: str = await self.page.evaluate("navigator.clipboard.readText()")
+        return text
+
+    async def serious_faults(self, axe: str) -> list[dict[str, Any]]:
+        """What axe-core finds that keeps people out."""
+        await self.page.evaluate(axe)
+        found = await self.page.evaluate("axe.run().then(({ violations }) => violations)")
+        return [
+            {"id": fault["id"], "where": [(node["target"], node["failureSummary"]) for node in fault["nodes"]]}
+            for fault in found
+            if fault["impact"] in ("serious", "critical")
+        ]
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if LATE_PREVIEW not in message.location["url"]:
+            super()._on_console(message)
+
+    @staticmethod
+    async def _is(locator: Locator, count: int) -> bool:
+        return await locator.count() == count

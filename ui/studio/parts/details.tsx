@@ -1,0 +1,172 @@
+/** What a picture was made from, and what can be done with it. */
+import { useState } from "preact/hooks";
+import { asCurl, asGraphQL, asPython } from "../pure/snippets";
+import { bytes, dollars, duration, title, when } from "../pure/words";
+import { inputOf } from "../state/composer";
+import { isFinal, type Job } from "../state/jobs";
+import { useStudio } from "./context";
+
+export function Details({ job, index }: { job: Job; index: number }) {
+  const image = job.images[index] ?? job.images[0];
+  const { parameters } = job;
+  return (
+    <aside class="details">
+      <blockquote dir="auto">{parameters.prompt}</blockquote>
+      {parameters.negativePrompt !== null && (
+        <p class="without" dir="auto">
+          without {parameters.negativePrompt}
+        </p>
+      )}
+      <Actions job={job} index={index} />
+      <dl>
+        <Fact name="Size" value={`${parameters.width} × ${parameters.height}`} />
+        <Fact name="Style" value={parameters.style && title(parameters.style.name)} />
+        <Fact name="Seed" value={String(image?.seed ?? parameters.seed)} />
+        <Fact name="Steps" value={String(parameters.steps)} />
+        <Fact name="Guidance" value={String(parameters.guidanceScale)} />
+        <Fact name="Model" value={job.model?.name ?? null} />
+        <Fact name="File" value={image ? `${image.format}, ${bytes(image.sizeBytes)}` : null} />
+        <Fact name="Took" value={job.timings.totalSeconds === null ? null : duration(job.timings.totalSeconds)} />
+        <Fact name="Cost" value={job.cost === null ? null : dollars(job.cost)} />
+        <Fact name="Asked" value={when(job.createdAt)} />
+      </dl>
+      {job.withheld.map(({ index: at, message }) => (
+        <p key={at} class="note">
+          Picture {at + 1} is withheld: {message}
+        </p>
+      ))}
+      <Copy job={job} index={index} />
+      <Delete job={job} />
+    </aside>
+  );
+}
+
+function Fact({ name, value }: { name: string; value: string | null }) {
+  if (value === null) return null;
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd dir="auto">{value}</dd>
+    </div>
+  );
+}
+
+function Actions({ job, index }: { job: Job; index: number }) {
+  const studio = useStudio();
+  const image = job.images[index] ?? job.images[0];
+  const seed = image?.seed ?? job.parameters.seed;
+  const isReader = studio.viewer.value?.role === "READER";
+  const leaving = (act: () => void) => () => {
+    studio.view.close();
+    act();
+  };
+  return (
+    <div class="actions">
+      {image && (
+        <a class="button first" href={image.url} download={fileName(job, index)}>
+          Download
+        </a>
+      )}
+      {!isReader && !isFinal(job) && (
+        <button type="button" class="button first" onClick={() => void studio.cancel(job)}>
+          Cancel
+        </button>
+      )}
+      {!isReader && isFinal(job) && (
+        <>
+          {job.status === "SUCCEEDED" && (
+            <button
+              type="button"
+              class="button"
+              title="The same with another seed"
+              onClick={leaving(() => studio.vary(job))}
+            >
+              Vary
+            </button>
+          )}
+          <button type="button" class="button" title="The same once more" onClick={leaving(() => studio.again(job))}>
+            {job.status === "SUCCEEDED" ? "Same seed again" : "Retry"}
+          </button>
+          <button
+            type="button"
+            class="button"
+            title="Put all of it into the form, with this seed"
+            onClick={leaving(() => studio.composer.take(job, seed))}
+          >
+            Edit
+          </button>
+        </>
+      )}
+    </div>
+  );
+}
+
+const COPIES = {
+  GraphQL: asGraphQL,
+  curl: asCurl,
+  Python: asPython,
+} as const;
+
+function Copy({ job, index }: { job: Job; index: number }) {
+  const studio = useStudio();
+  const image = job.images[index];
+  const copy = async (name: keyof typeof COPIES) => {
+    // One picture of a batch is made alone, by its own seed.
+    const input = image && job.images.length > 1 ? inputOf(job, image.seed, 1) : inputOf(job, job.parameters.seed);
+    try {
+      await navigator.clipboard.writeText(COPIES[name](input, studio.url.href));
+      studio.toasts.say(`Copied for ${name}.`);
+    } catch {
+      studio.toasts.say("The browser does not let this page copy.", { isProblem: true });
+    }
+  };
+  return (
+    <div class="copy" role="group" aria-label="Copy as">
+      <span aria-hidden="true">Copy as</span>
+      {(Object.keys(COPIES) as (keyof typeof COPIES)[]).map((name) => (
+        <button key={name} type="button" class="link" onClick={() => void copy(name)}>
+          {name}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+/** Asks once more, in place. */
+function Delete({ job }: { job: Job }) {
+  const studio = useStudio();
+  const [isSure, setSure] = useState(false);
+  if (studio.viewer.value?.role === "READER") return null;
+  if (!isSure) {
+    return (
+      <button type="button" class="link" onClick={() => setSure(true)}>
+        Delete
+      </button>
+    );
+  }
+  return (
+    <div class="copy" role="group" aria-label="Delete for good?">
+      <span>Delete for good?</span>
+      <button
+        type="button"
+        class="link danger"
+        onClick={() => {
+          studio.view.close();
+          void studio.delete(job);
+        }}
+      >
+        Delete
+      </button>
+      <button type="button" class="link" onClick={() => setSure(false)}>
+        Keep
+      </button>
+    </div>
+  );
+}
+
+function fileName(job: Job, index: number): string {
+  const words = job.parameters.prompt.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, "-");
+  const image = job.images[index] ?? job.images[0];
+  const ending = { JPEG: "jpg", PNG: "png", WEBP: "webp" }[job.parameters.format];
+  return `${words.slice(0, 60).replaceAll(/^-+|-+$/g, "") || "picture"}-${image?.seed ?? 0}.${ending}`;
+}

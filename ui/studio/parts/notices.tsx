@@ -1,0 +1,46 @@
+/** What is said at the edge of the page: the connection, and what just happened. */
+import { useStudio } from "./context";
+import { Cross } from "./icons";
+
+/** Nothing while all is well. A first attempt, and one that lasts a moment, are no news. */
+export function Connection() {
+  const studio = useStudio();
+  const text = useConnectionText();
+  return (
+    <p class="connection" role="status" data-is={studio.live.value.is}>
+      {text}
+    </p>
+  );
+}
+
+function useConnectionText(): string {
+  const studio = useStudio();
+  const live = studio.live.value;
+  if (studio.session.isSignedOut.value) return "";
+  if (!studio.isOnline.value) return "Offline. What is under way goes on, and is shown when you are back.";
+  if (live.is === "waiting" || (live.is === "connecting" && live.attempt > 0)) {
+    return "The connection was lost. Trying again";
+  }
+  return "";
+}
+
+export function Toasts() {
+  const { toasts, announcement } = useStudio();
+  return (
+    <>
+      <div class="unseen" role="status" aria-live="polite">
+        {announcement.value}
+      </div>
+      <div class="toasts" role="status" aria-live="polite">
+        {toasts.shown.value.map(({ id, text, isProblem }) => (
+          <p key={id} class="toast" data-problem={isProblem}>
+            {text}
+            <button type="button" class="round" aria-label="Dismiss" onClick={() => toasts.dismiss(id)}>
+              <Cross />
+            </button>
+          </p>
+        ))}
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,45 @@
+/** Where the server wants an API key. */
+import { useStudio } from "./context";
+import { Toasts } from "./notices";
+
+export function SignIn() {
+  const studio = useStudio();
+  const wasRefused = studio.session.token.value !== null;
+  return (
+    <main class="sign-in">
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          const key = new FormData(event.currentTarget).get("key");
+          if (typeof key === "string" && key.trim()) studio.signIn(key.trim());
+        }}
+      >
+        <h1>Studio</h1>
+        <label for="key">API key</label>
+        <input
+          id="key"
+          name="key"
+          type="password"
+          autocomplete="off"
+          spellcheck={false}
+          required
+          autofocus
+          aria-invalid={wasRefused}
+          aria-describedby="key-hint"
+        />
+        {wasRefused && (
+          <p class="problem" role="alert">
+            The server does not take this key. It may have ended.
+          </p>
+        )}
+        <button type="submit" class="generate">
+          Sign in
+        </button>
+        <p class="hint" id="key-hint">
+          It is kept for this window only, and forgotten with it.
+        </p>
+      </form>
+      <Toasts />
+    </main>
+  );
+}
