@@ -25,6 +25,7 @@ from graphql_api.commands.usage import Exit, Stopped
 from tests.clients.graphql_http import Api
 from tests.clients.keys import create_key
 from tests.clients.programs import LONG, TENTH_OF_A_SECOND
+from tests.clients.rates import minute_with_time_left
 from tests.clients.server_process import ServerProcess, StartServer, clean_environment
 from tests.clients.waiting import PATIENCE_SECONDS
 
@@ -359,6 +360,7 @@ async def test_reader_is_refused(start_server: StartServer, tmp_path: Path) -> N
 
 async def test_limit_is_told_with_when_to_try_again(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server(jobs_per_minute="1")
+    await minute_with_time_left()
     assert (await run("generate", "a", *QUICK, server=server, cwd=tmp_path)).returncode == 0
     result = await run("generate", "a", *QUICK, server=server, cwd=tmp_path)
     assert result.returncode == 3

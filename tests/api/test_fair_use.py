@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.clients.graphql_events import all_events
 from tests.clients.graphql_http import SMALL, Api, new_key
 from tests.clients.graphql_socket import Refused, open_socket
 from tests.clients.keys import bearer, create_key
+from tests.clients.rates import minute_with_time_left
 from tests.clients.server_process import ServerProcess, StartServer
 from tests.clients.waiting import eventually
 
@@ -83,27 +83,19 @@ async def use_of(api: Api, kind: str) -> dict[str, Any]:
     return next(each for each in limits if each["kind"] == kind)
 
 
-async def first_refusal(api: Api, **how: Any) -> httpx.Response:
-    for _ in range(10):
-        answer = await api.post({"query": "{ __typename }"}, **how)
-        if answer.status_code != 200:
-            return answer
-    raise AssertionError("nothing was refused")
-
-
 async def test_requests_beyond_the_limit_are_answered_429(start_server: StartServer) -> None:
     server = start_server(requests_per_minute="6")
     # Its connection_init is a request too.
+    await minute_with_time_left()
     async with client_of(server) as api, open_socket(server.socket_url) as socket:
-        answers = [await api.post({"query": "{ __typename }"}) for _ in range(5)]
-        assert [answer.status_code for answer in answers] == [200] * 5
-        # Should the minute of the clock end here, some more are let through, one by one.
-        refused = await first_refusal(api)
+        answers = [await api.post({"query": "{ __typename }"}) for _ in range(6)]
+        assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+        refused = answers[-1]
         (error,) = refused.json()["errors"]
         assert error["extensions"]["code"] == "RATE_LIMITED"
         assert 0 < error["extensions"]["retryAfterSeconds"] <= 120
         assert int(refused.headers["Retry-After"]) >= error["extensions"]["retryAfterSeconds"] - 1
-        assert (await first_refusal(api, accept="text/event-stream")).status_code == 429
+        assert (await api.post({"query": "{ __typename }"}, accept="text/event-stream")).status_code == 429
         assert (await api.http.post("/text2image", json={"text": "p"})).status_code == 429
         with pytest.raises(Refused) as told:
             await socket.all_results("{ __typename }")
@@ -117,6 +109,7 @@ async def test_requests_beyond_the_limit_are_answered_429(start_server: StartSer
 
 async def test_jobs_beyond_the_limit_are_refused_as_data(start_server: StartServer) -> None:
     server = start_server(jobs_per_minute="2")
+    await minute_with_time_left()
     async with client_of(server) as api:
         key = new_key()
         first = await submit(api, idempotencyKey=key)
@@ -161,6 +154,7 @@ async def test_jobs_in_flight_are_limited_until_one_ends(start_server: StartServ
 
 async def test_pixels_a_day_are_limited(start_server: StartServer) -> None:
     server = start_server(pixels_per_day=str(3 * 64 * 64))
+    await minute_with_time_left()
     async with client_of(server) as api:
         assert (await submit(api, count=2))["errors"] == []
         refused = await submit(api, count=2)
@@ -203,6 +197,7 @@ async def test_limits_of_a_key_count_for_its_caller_alone(start_server: StartSer
         client_of(server, "--jobs-per-minute", "3", name="large") as large,
         client_of(server, name="small") as small,
     ):
+        await minute_with_time_left()
         assert [(await submit(large))["errors"] for _ in range(3)] == [[]] * 3
         assert (await submit(large))["errors"] != []
         assert (await submit(small))["errors"] == []
