@@ -503,6 +503,10 @@ class Preview:
     body: bytes
 
 
+PREVIEW_OUTLIVES_SECONDS = 10
+"""How long the previews of a job are kept when it runs no more: somebody who was told of one may just ask for it."""
+
+
 class EventBroker(Protocol):
     """Tells watchers that something moved. The row in the store is the truth; a notice that is lost only delays."""
 
@@ -522,7 +526,7 @@ class EventBroker(Protocol):
         ...
 
     async def keep_preview(self, job_id: JobId, preview: Preview) -> None:
-        """Keep the latest preview of a job while it runs."""
+        """Keep the latest preview of a job while it runs, and PREVIEW_OUTLIVES_SECONDS longer unless it is deleted."""
         ...
 
     async def preview(self, key: str) -> bytes | None:

@@ -187,7 +187,8 @@ class _Families:
 
 
 def preview_routes(broker: EventBroker) -> list[Route]:
-    """GET /previews/<key>: the unfinished image of a running job. A key is as good as its job lasts."""
+    """GET /previews/<key>: the unfinished image of a running job. A key is good for as long as its job runs, and a
+    little longer."""
 
     async def show(request: Request) -> Response:
         body = await broker.preview(request.path_params["key"])

@@ -81,6 +81,13 @@ async def other(url: str, broker: EventBroker) -> AsyncIterator[EventBroker]:
             yield opened
 
 
+@pytest.fixture
+def brief_afterlife(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Previews outlive their job by a second."""
+    for kind in ("memory", "valkey"):
+        monkeypatch.setattr(f"graphql_api.adapters.event_broker.{kind}.PREVIEW_OUTLIVES_SECONDS", 1)
+
+
 def queued() -> Job:
     """A job of a caller whom no other test has."""
     return replace(a_job(caller_id=CallerId(f"caller-{secrets.token_hex(8)}")), revision=1)
@@ -323,8 +330,9 @@ async def test_progress_and_previews_outlast_a_move_to_running(broker: EventBrok
     assert await broker.preview(preview.key) == b"a"
 
 
+@pytest.mark.usefixtures("brief_afterlife")
 @pytest.mark.parametrize("how", ["succeeded", "canceled", "released", "deleted"])
-async def test_progress_and_previews_are_forgotten_when_the_job_does_not_run_any_more(
+async def test_progress_and_then_previews_are_forgotten_when_the_job_does_not_run_any_more(
     broker: EventBroker, other: EventBroker, how: str
 ) -> None:
     job = running()
@@ -344,8 +352,27 @@ async def test_progress_and_previews_are_forgotten_when_the_job_does_not_run_any
     await other.publish(ended)
 
     assert await other.latest_progress(job.id) is None
-    assert [await other.preview(key) for key in keys] == [None, None, None]
+    # Somebody who was told of it may just ask for it. What was deleted is gone at once.
+    assert await other.preview(keys[-1]) == (None if how == "deleted" else b"webp")
     assert await broker.latest_progress(job.id) is None
+
+    async def all_forgotten() -> bool:
+        return [await each.preview(key) for each in (broker, other) for key in keys] == [None] * 6
+
+    await eventually(all_forgotten)
+
+
+@pytest.mark.usefixtures("brief_afterlife")
+async def test_previews_of_a_later_attempt_are_kept_for_as_long_as_it_runs(broker: EventBroker) -> None:
+    job = running()
+    first, second = (Preview(key=f"{job.id}/{name}.webp", body=b"webp") for name in ("first", "second"))
+    await broker.keep_preview(job.id, first)
+    await broker.publish(JobMoved.of(job.released()))
+    await broker.keep_preview(job.id, second)
+
+    await asyncio.sleep(1.2)
+
+    assert await broker.preview(second.key) == b"webp"
 
 
 # --- previews --------------------------------------------------------------------------------------------------------

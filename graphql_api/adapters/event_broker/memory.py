@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from contextlib import AbstractAsyncContextManager
 
 from graphql_api.domain.ids import JobId
 from graphql_api.domain.job import JobStatus
 from graphql_api.ports import (
+    PREVIEW_OUTLIVES_SECONDS,
     QUEUE_TOPIC,
     Deliver,
     JobMoved,
@@ -28,6 +30,7 @@ class MemoryEventBroker:
         self._subscribers: dict[str, dict[Deliver, None]] = {}
         self._progress: dict[JobId, JobProgressed] = {}
         self._previews: dict[JobId, OrderedDict[str, bytes]] = {}
+        self._late_previews: dict[JobId, OrderedDict[str, bytes]] = {}
 
     async def publish(self, notice: JobMoved | JobProgressed) -> None:
         """See EventBroker."""
@@ -57,16 +60,29 @@ class MemoryEventBroker:
 
     async def preview(self, key: str) -> bytes | None:
         """See EventBroker."""
-        kept = self._previews.get(JobId(key.partition("/")[0]))
-        return None if kept is None else kept.get(key)
+        job_id = JobId(key.partition("/")[0])
+        kept = (previews.get(job_id) for previews in (self._previews, self._late_previews))
+        return next((previews[key] for previews in kept if previews is not None and key in previews), None)
 
     async def check(self) -> None:
         """See EventBroker."""
 
     def _forget_live_state(self, notice: JobMoved) -> None:
-        if notice.job is None or notice.job.status is not JobStatus.RUNNING:
-            self._progress.pop(notice.job_id, None)
-            self._previews.pop(notice.job_id, None)
+        if notice.job is not None and notice.job.status is JobStatus.RUNNING:
+            return
+        job_id = notice.job_id
+        self._progress.pop(job_id, None)
+        previews = self._previews.pop(job_id, None)
+        if notice.is_deleted:
+            self._late_previews.pop(job_id, None)
+        elif previews is not None:
+            self._late_previews[job_id] = previews
+            asyncio.get_running_loop().call_later(PREVIEW_OUTLIVES_SECONDS, self._forget_previews, job_id, previews)
+
+    def _forget_previews(self, job_id: JobId, previews: OrderedDict[str, bytes]) -> None:
+        # Those of a later attempt have a time of their own.
+        if self._late_previews.get(job_id) is previews:
+            del self._late_previews[job_id]
 
     def _deliver(self, topic: str, notice: JobMoved | JobProgressed) -> None:
         for deliver in tuple(self._subscribers.get(topic, ())):

@@ -17,6 +17,7 @@ from graphql_api.domain.ids import JobId
 from graphql_api.domain.job import JobStatus
 from graphql_api.metrics import BROKER_NOTICES_DROPPED
 from graphql_api.ports import (
+    PREVIEW_OUTLIVES_SECONDS,
     QUEUE_TOPIC,
     Deliver,
     JobMoved,
@@ -69,7 +70,7 @@ class ValkeyEventBroker:
             self._send(caller_topic(notice.caller_id), body, progress_of=notice.job_id)
             return
         if notice.job is None or notice.job.status is not JobStatus.RUNNING:
-            self._forget_live_state(notice.job_id)
+            self._forget_live_state(notice)
         self._send(job_topic(notice.job_id), body)
         self._send(caller_topic(notice.caller_id), body)
         if notice.job is not None and notice.job.status is JobStatus.QUEUED:
@@ -166,10 +167,14 @@ class ValkeyEventBroker:
         command = ("SET", key, body, "EX", PROGRESS_SECONDS)
         self._put(key, Rank.PROGRESS, [command], size=len(body), merge_key=key)
 
-    def _forget_live_state(self, job_id: JobId) -> None:
-        self._previews.pop(job_id, None)
-        key = self._progress_key(job_id)
-        self._put(key, Rank.MOVE, [("DEL", key, self._previews_key(job_id))], size=0, merge_key=key)
+    def _forget_live_state(self, notice: JobMoved) -> None:
+        self._previews.pop(notice.job_id, None)
+        key, previews = self._progress_key(notice.job_id), self._previews_key(notice.job_id)
+        commands: list[tuple[str | bytes | int, ...]] = [
+            ("DEL", key),
+            ("DEL", previews) if notice.is_deleted else ("EXPIRE", previews, PREVIEW_OUTLIVES_SECONDS),
+        ]
+        self._put(key, Rank.MOVE, commands, size=0, merge_key=key)
 
     async def _ask(self, *command: str) -> bytes | None:
         sender = self._shards.sender_of(self._shards.slot_of(command[1]))
