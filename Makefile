@@ -46,7 +46,7 @@ docs: $(DOCS_VENV)/.ready ## Build the site of docs/ into site/; a warning is an
 	@echo "Look at it with: $(DOCS_VENV)/bin/python -m http.server --directory site --bind 127.0.0.1 8001"
 
 .PHONY: ui
-ui: $(VENV)/.ready-to-develop ## Build the pages for browsers, with the Node of a wheel where the system has none
+ui: $(VENV)/.ready-to-run ## Build the pages for browsers, with the Node of a wheel where the system has none
 	@$(BIN)/python ui/build.py
 
 .PHONY: screenshots

@@ -61,6 +61,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "allowed_hosts",
         "allowed_origins",
         "trusted_proxies",
+        "studio",
         "explorer",
         "documents",
         "documents_only",

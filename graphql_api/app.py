@@ -84,7 +84,7 @@ def routes(services: Services) -> list[BaseRoute]:
         Route("/graphql", view, methods=GRAPHQL_METHODS),
         WebSocketRoute("/graphql", view),
         *RestApi(make_context, door, services.streams, settings.rest_wait, settings.public_url).routes(),
-        *(page_routes() if settings.explorer else []),
+        *page_routes(studio=settings.studio, explorer=settings.explorer),
         *_operators_routes(services),
         *preview_routes(services.broker),
         *(image_routes(folder.root, folder.signing) if (folder := services.image_folder) else []),

@@ -29,6 +29,7 @@ from graphql_api.adapters.rate_limiter import open_rate_limiter
 from graphql_api.adapters.webhook_sender import open_webhook_sender
 from graphql_api.domain.caller import CallerLimits
 from graphql_api.domain.generation import Model, ModelDefaults, ModelLimits
+from graphql_api.http.pages import STUDIO_DOCUMENTS
 from graphql_api.model_file import DeclaredModel, ModelFileError, read_model_file, single_model
 from graphql_api.ports import Authenticator, DeferredEndpoint, EventBroker, ImageStore, JobStore, ModelEndpoint
 from graphql_api.schema import schema
@@ -277,8 +278,11 @@ def document_rules(settings: Settings) -> DocumentRules:
     """Which documents are run. Raises ValueError."""
     if settings.documents_only and not settings.documents:
         raise ValueError("TEXT2IMAGE_DOCUMENTS_ONLY needs TEXT2IMAGE_DOCUMENTS to name the documents.")
+    trusted = read_trusted_documents(Path(settings.documents)) if settings.documents else None
+    if trusted is not None and settings.studio and STUDIO_DOCUMENTS.is_file():
+        trusted = trusted.joined(read_trusted_documents(STUDIO_DOCUMENTS))
     return DocumentRules(
-        trusted=read_trusted_documents(Path(settings.documents)) if settings.documents else None,
+        trusted=trusted,
         only_trusted=settings.documents_only,
         allows_introspection=settings.explorer,
     )

@@ -146,13 +146,14 @@ class Settings(BaseSettings):
         description="Addresses or networks of the proxies in front, separated by commas, whose `X-Forwarded-For` and "
         "`X-Forwarded-Proto` are believed.",
     )
-    explorer: bool = Field(default=True, description="Serve the Studio at `/`, `/graphiql`, and introspection.")
+    studio: bool = Field(default=True, description="Serve the Studio, the page at `/`.")
+    explorer: bool = Field(default=True, description="Serve GraphiQL at `/graphiql`, and introspection.")
     documents: str = Field(
         default="",
         description="Path of a JSON file of trusted documents, by ID or hash: as Relay, Apollo and GraphQL Code "
         "Generator write them.",
     )
-    documents_only: bool = Field(default=False, description="Run no other documents than those.")
+    documents_only: bool = Field(default=False, description="Run no other documents than those, and the Studio's.")
     webhook_secret: SecretStr = Field(
         default=SecretStr(""),
         description="Secret that the signatures of webhooks are made from, at least 32 characters; two, separated by a "

@@ -187,6 +187,7 @@ class Config(BaseModel):
     jwt_issuer: str = Field(default="", description="TEXT2IMAGE_JWT_ISSUER.")
     jwt_audience: str = Field(default="", description="TEXT2IMAGE_JWT_AUDIENCE.")
     jwt_audience_claim: str = Field(default="aud", description="TEXT2IMAGE_JWT_AUDIENCE_CLAIM.")
+    studio: bool = Field(default=True, description="Serve the Studio.")
     explorer: bool = Field(default=True, description="Serve the explorer and introspection.")
     webhooks: bool = Field(default=False, description="Send webhooks.")
     allowed_origins: str = Field(

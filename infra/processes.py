@@ -75,6 +75,7 @@ def api_variables(
         "auth": config.auth,
         "jobs_per_minute": config.jobs_per_minute,
         "dollars_per_month": config.dollars_per_month,
+        "studio": config.studio,
         "explorer": config.explorer,
         # By its own name behind CloudFront, by addresses and other names for load balancer and API Gateway. The check
         # guards a server that asks nobody who they are against pages that rebind a name; this one asks.

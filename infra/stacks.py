@@ -129,6 +129,7 @@ class ServiceStack(cdk.Stack):
         query = '{"query": "mutation { generateImage(input: {prompt: \\"a lighthouse\\"}) { job { id status } } }"}'
         curl = f"curl {url}/graphql -H 'Authorization: Bearer '$KEY -H 'Content-Type: application/json' -d '{query}'"
         for name, value, description in (
+            ("StudioUrl", f"{url}/", "The Studio, in a browser; it asks for a key"),
             ("ExplorerUrl", f"{url}/graphiql", "The explorer, in a browser"),
             ("GraphqlUrl", f"{url}/graphql", "GraphQL over HTTP and Server-Sent Events"),
             ("SubscriptionUrl", f"wss{url.removeprefix('https')}/graphql", "GraphQL over WebSocket"),

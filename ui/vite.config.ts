@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
+import { documents } from "./documents.ts";
 import { precompress } from "./precompress.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -25,6 +26,6 @@ export default defineConfig({
     chunkSizeWarningLimit: 4000,
   },
   worker: { format: "es" },
-  plugins: [precompress()],
+  plugins: [documents(), precompress()],
   server: { proxy: { "/graphql": { target: server, ws: true }, "/images": server, "/previews": server } },
 });

@@ -162,7 +162,7 @@ class _Server(Server):
         await super().startup(sockets=sockets)
         if self.started:
             calm_the_collector()
-            _print_urls(self._listener, explorer=self._settings.explorer)
+            _print_urls(self._listener, self._settings)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listener in (*self.servers, *(sockets or ())):
@@ -237,10 +237,15 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _print_urls(listener: socket.socket, *, explorer: bool) -> None:
+def _print_urls(listener: socket.socket, settings: Settings) -> None:
     host, port = listener.getsockname()[:2]
     origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    shown = (("Studio", "/"), ("Explorer", "/graphiql"), ("GraphQL", "/graphql"), ("Images", "/images/"))
-    for name, path in shown if explorer else shown[2:]:
+    shown = [
+        *([("Studio", "/")] if settings.studio else []),
+        *([("Explorer", "/graphiql")] if settings.explorer else []),
+        ("GraphQL", "/graphql"),
+        ("Images", "/images/"),
+    ]
+    for name, path in shown:
         print(f"{name:<9} {origin}{path}", file=sys.stderr)  # noqa: T201
     sys.stderr.flush()

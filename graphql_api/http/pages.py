@@ -12,6 +12,8 @@ from starlette.routing import Route
 
 BUILT = Path(__file__).parents[1] / "pages"
 """What `make ui` makes, and the wheel holds."""
+STUDIO_DOCUMENTS = BUILT / "studio" / "documents.json"
+"""The operations of the Studio, for servers that run trusted documents only. Nobody can fetch it."""
 
 FOR_GOOD = "public, max-age=31536000, immutable"
 
@@ -53,14 +55,14 @@ _NOT_BUILT = """<!doctype html>
 """
 
 
-def page_routes(root: Path = BUILT) -> list[Route]:
+def page_routes(root: Path = BUILT, *, studio: bool = True, explorer: bool = True) -> list[Route]:
     """GET and HEAD of the pages that were built into a folder, and of their assets: the Studio at `/`, the explorer at
-    `/graphiql`."""
+    `/graphiql`. None without a page."""
 
-    async def studio(request: Request) -> Response:
+    async def show_studio(request: Request) -> Response:
         return await _page(request, root / "studio" / "index.html", style=_OWN_STYLE)
 
-    async def explorer(request: Request) -> Response:
+    async def show_explorer(request: Request) -> Response:
         return await _page(request, root / "graphiql" / "index.html", style=_ANY_STYLE)
 
     async def asset(request: Request) -> Response:
@@ -79,12 +81,11 @@ def page_routes(root: Path = BUILT) -> list[Route]:
     async def nothing(request: Request) -> Response:
         return _no_asset()
 
-    return [
-        Route("/", studio),
-        Route("/graphiql", explorer),
-        Route("/assets/{name}", asset),
-        Route("/assets/{path:path}", nothing),
+    pages = [
+        *([Route("/", show_studio)] if studio else []),
+        *([Route("/graphiql", show_explorer)] if explorer else []),
     ]
+    return [*pages, Route("/assets/{name}", asset), Route("/assets/{path:path}", nothing)] if pages else []
 
 
 async def _page(request: Request, path: Path, *, style: str) -> Response:

@@ -31,6 +31,10 @@ class TrustedDocuments:
         prefixed = {HASH_PREFIX + digest: text for digest, text in by_hash.items()}
         return cls({**by_hash, **prefixed, **texts})
 
+    def joined(self, others: TrustedDocuments) -> TrustedDocuments:
+        """These and others. An ID of these wins."""
+        return TrustedDocuments({**others.by_id, **self.by_id})
+
     @property
     def texts(self) -> frozenset[str]:
         """All of them."""

