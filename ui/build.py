@@ -71,7 +71,9 @@ def build() -> None:
     wanted = hashlib.sha256((SOURCES / "package-lock.json").read_bytes()).hexdigest()
     mark = SOURCES / "node_modules" / ".installed"
     if not mark.is_file() or mark.read_text() != wanted:
-        run("ci", "--no-audit", "--no-fund", "--ignore-scripts")
+        # Without a network it is said soon: somebody waits for the server.
+        patience = ("--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=4000")
+        run("ci", "--no-audit", "--no-fund", "--ignore-scripts", *patience)
         mark.write_text(wanted)
     run("run", "build")
 
