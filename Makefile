@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 PORT ?= 8000
-PYTEST_ARGS ?= --numprocesses 2 --dist loadfile
+PYTEST_ARGS ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
 NODE_TESTS := tests/conformance/node
 VENV := .venv
 BIN := $(VENV)/bin

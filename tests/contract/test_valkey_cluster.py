@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from graphql_api.adapters.event_broker import open_event_broker
+from graphql_api.adapters.event_broker import open_event_broker, valkey
 from graphql_api.domain.errors import ServiceUnavailable
 from graphql_api.ports import EventBroker, JobMoved, Notice, Reread, caller_topic
 from tests.clients.tls_proxy import Certificate, CuttableProxy
 from tests.clients.valkey_server import ValkeyCluster, ValkeyServer
-from tests.clients.waiting import eventually
+from tests.clients.waiting import PATIENCE_SECONDS, eventually
 from tests.contract.watcher import Watcher
 
 
@@ -250,7 +250,11 @@ async def test_broker_that_was_opened_before_its_cluster_needs_no_hand(tmp_path:
         cluster.stop()
 
 
-async def test_close_sends_what_waits_for_all_nodes(cluster: ValkeyCluster, broker: EventBroker) -> None:
+async def test_close_sends_what_waits_for_all_nodes(
+    cluster: ValkeyCluster, broker: EventBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It gives up soon, and a busy machine may take longer.
+    monkeypatch.setattr(f"{valkey.__name__}.FLUSH_SECONDS", PATIENCE_SECONDS)
     watchers = [Watcher() for _ in range(100)]
     async with AsyncExitStack() as stack:
         for watcher in watchers:
