@@ -34,6 +34,7 @@ QUESTIONS = {
     "foreign_ids": "Does time tell a foreign ID from an unknown one?",
     "neighbours": "What does an honest caller notice of a hostile one?",
     "idle_watchers": "What does a watcher cost while nothing happens, with PostgreSQL and Valkey?",
+    "studio": "What does the user of the Studio wait for?",
 }
 
 

@@ -41,6 +41,8 @@ _POLICY = (
 _OWN_STYLE = "'self'"
 # Monaco, the editor, sets styles as it goes. So does the page that says that there is none.
 _ANY_STYLE = "'self' 'unsafe-inline'"
+# Says to the Studio that there is a GraphiQL to link to.
+_HAS_EXPLORER = b'<meta name="explorer" content="/graphiql">'
 _NOT_BUILT = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -60,7 +62,8 @@ def page_routes(root: Path = BUILT, *, studio: bool = True, explorer: bool = Tru
     `/graphiql`. None without a page."""
 
     async def show_studio(request: Request) -> Response:
-        return await _page(request, root / "studio" / "index.html", style=_OWN_STYLE)
+        without = b"" if explorer else _HAS_EXPLORER
+        return await _page(request, root / "studio" / "index.html", style=_OWN_STYLE, without=without)
 
     async def show_explorer(request: Request) -> Response:
         return await _page(request, root / "graphiql" / "index.html", style=_ANY_STYLE)
@@ -88,10 +91,10 @@ def page_routes(root: Path = BUILT, *, studio: bool = True, explorer: bool = Tru
     return [*pages, Route("/assets/{name}", asset), Route("/assets/{path:path}", nothing)] if pages else []
 
 
-async def _page(request: Request, path: Path, *, style: str) -> Response:
+async def _page(request: Request, path: Path, *, style: str, without: bytes = b"") -> Response:
     """A page as it is now: it names its assets, which change with it."""
     try:
-        page: bytes | str = await to_thread.run_sync(path.read_bytes)
+        page: bytes | str = (await to_thread.run_sync(path.read_bytes)).replace(without, b"")
     except FileNotFoundError:
         page, style = _NOT_BUILT, _ANY_STYLE
     return HTMLResponse(page, headers={**_headers(request, style=style), "Cache-Control": "no-store"})

@@ -11,6 +11,7 @@ import pytest
 from starlette.applications import Starlette
 
 from graphql_api.http.pages import page_routes
+from ui.build import SOURCES
 
 PAGE = "<!doctype html><title>built</title>"
 SCRIPT = "console.log('here')"
@@ -74,6 +75,15 @@ async def test_page_that_is_not_wanted_is_not_there(root: Path, shown: dict[str,
         answers = [await client.get(path) for path in ("/", "/graphiql", f"/assets/{NAME}")]
 
     assert [answer.status_code for answer in answers] == statuses
+
+
+async def test_studio_is_told_whether_there_is_an_explorer(root: Path) -> None:
+    tag = '<meta name="explorer" content="/graphiql">'
+    assert tag in (SOURCES / "studio" / "index.html").read_text()
+    (root / "studio" / "index.html").write_text(f"<head>{tag}</head>")
+    for explorer, expected in ((True, f"<head>{tag}</head>"), (False, "<head></head>")):
+        async with client_of(root, explorer=explorer) as client:
+            assert (await client.get("/")).text == expected
 
 
 @pytest.mark.parametrize("host", ["a.example; script-src *", "a.example b.example", "*", "[::1];", ""])

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from playwright.async_api import ConsoleMessage, Locator
+from playwright.async_api import Locator
 
 from tests.browser.watching import WatchedPage
 from tests.clients.waiting import eventually
 
-# A preview is kept for as long as its job runs. One that is asked for in the moment in which the job ends is not found,
-# and the browser says so; the page has the pictures by then.
-LATE_PREVIEW = "/previews/"
+AT_A_STEP = re.compile(r"^(Step )?\d+( of |/)\d+$")
 
 MEASURE = """() => {
   window.measured = new Promise((resolve) => {
@@ -38,8 +37,8 @@ class StudioPage(WatchedPage):
 
     @property
     def prompt(self) -> Locator:
-        """Where one says what to show."""
-        return self.page.get_by_label("What to show")
+        """Where one says what the image shows."""
+        return self.page.get_by_label("Prompt", exact=True)
 
     async def generate(self, prompt: str) -> None:
         """Write a prompt, and ask for it."""
@@ -64,7 +63,7 @@ class StudioPage(WatchedPage):
 
     async def drawing(self, prompt: str) -> None:
         """Wait until a job says which step it is at."""
-        await self.card(prompt).get_by_text("Step ").wait_for()
+        await self.card(prompt).get_by_text(AT_A_STEP).wait_for()
 
     async def look_at(self, prompt: str) -> None:
         """Open the full view."""
@@ -79,7 +78,7 @@ class StudioPage(WatchedPage):
     async def copied(self, name: str) -> str:
         """What a button of the full view puts into the clipboard."""
         await self.page.get_by_role("button", name=name, exact=True).click()
-        await self.page.get_by_text(f"Copied for {name}.").wait_for()
+        await self.page.get_by_text(f"Copied as {name}.").wait_for()
         text: str = await self.page.evaluate("navigator.clipboard.readText()")
         return text
 
@@ -92,10 +91,6 @@ class StudioPage(WatchedPage):
             for fault in found
             if fault["impact"] in ("serious", "critical")
         ]
-
-    def _on_console(self, message: ConsoleMessage) -> None:
-        if LATE_PREVIEW not in message.location["url"]:
-            super()._on_console(message)
 
     @staticmethod
     async def _is(locator: Locator, count: int) -> bool:

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Route, WebSocketRoute
 
 from graphql_api.http.pages import BUILT
 from tests.browser.conftest import PHONE, OpenStudio
@@ -27,7 +29,7 @@ MOST_SCRIPT_BYTES = 150_000
 # A package of npm, which `make ui` installs; it is put into the page by the browser, past its policy.
 AXE = UI / "node_modules" / "axe-core" / "axe.min.js"
 REFUSED = "401 (Unauthorized)"
-LOST = "The connection was lost. Trying again"
+LOST = "Connection lost. Reconnecting…"
 SLOW = "sketch:?step_seconds=0.05"
 
 
@@ -40,12 +42,12 @@ async def test_first_visit_leads_to_the_first_picture(open_studio: OpenStudio, s
     studio = await open_studio(server.origin)
     sys.stdout.write(f"the Studio takes a click after {1000 * (time.monotonic() - began):.0f} ms\n")
 
-    await studio.page.get_by_role("button", name="a fox asleep under a fern").click()
+    await studio.page.get_by_role("button", name="a castle on a hill").click()
     await studio.page.get_by_role("button", name="Generate").click()
-    await studio.pictured("a fox asleep under a fern")
+    await studio.pictured("a castle on a hill")
 
     async with Api(server.origin) as api:
-        assert await api.total(statuses=["SUCCEEDED"], search="a fox asleep under a fern") == 1
+        assert await api.total(statuses=["SUCCEEDED"], search="a castle on a hill") == 1
     assert studio.sockets == [server.socket_url]
 
 
@@ -69,7 +71,7 @@ async def test_batch_has_all_its_pictures_and_is_asked_for_as_the_form_says(
     await studio.page.get_by_label("Seed", exact=True).fill("7")
     await studio.page.get_by_text("More", exact=True).click()
     await studio.page.get_by_label("Steps").fill("5")
-    await studio.page.get_by_label("What to avoid").fill("rain")
+    await studio.page.get_by_label("Negative prompt").fill("rain")
 
     await studio.generate("three at once")
     await studio.pictured("three at once", count=3)
@@ -80,6 +82,22 @@ async def test_batch_has_all_its_pictures_and_is_asked_for_as_the_form_says(
     assert asked["width"] / asked["height"] == pytest.approx(16 / 9, rel=0.05)
     del asked["width"], asked["height"]
     assert asked == {"seed": 7, "steps": 5, "negativePrompt": "rain", "count": 3, "style": {"name": "anime"}}
+
+
+async def test_lock_keeps_the_seed_of_the_last_job(
+    open_studio: OpenStudio, api: Api, shared_server: ServerProcess
+) -> None:
+    studio = await open_studio(shared_server.origin)
+    await studio.generate("a seed to keep")
+    await studio.pictured("a seed to keep")
+
+    await studio.page.get_by_label("Keep the seed").click()
+    kept = await studio.page.get_by_label("Seed", exact=True).input_value()
+    await studio.page.get_by_label("Keep the seed").click()
+
+    jobs = await api.data('{ jobs(filter: {search: "a seed to keep"}) { edges { node { parameters { seed } } } } }')
+    assert int(kept) == jobs["jobs"]["edges"][0]["node"]["parameters"]["seed"]
+    assert await studio.page.get_by_label("Seed", exact=True).input_value() == ""
 
 
 async def test_what_the_server_refuses_is_said_at_the_field_and_leaves_no_card(
@@ -150,6 +168,51 @@ async def test_server_that_dies_in_the_middle_of_a_job_is_waited_for(
     studio.take_troubles(about="ERR_")
 
 
+async def test_what_nobody_has_answered_survives_a_reload_and_is_made_once(
+    open_studio: OpenStudio, api: Api, shared_server: ServerProcess
+) -> None:
+    studio = await open_studio(shared_server.origin)
+
+    async def lose_question_or_answer(route: Route) -> None:
+        if "made and never heard of" in (route.request.post_data or ""):
+            await route.fetch()
+        await route.abort()
+
+    await studio.page.route("**/graphql", lose_question_or_answer)
+    await studio.generate("never asked")
+    await studio.card("never asked").get_by_text("Waiting for the connection").wait_for()
+    await studio.generate("made and never heard of")
+    await eventually(lambda: _is(api.total(search="made and never heard of"), 1))
+
+    # No event tells of them either.
+    is_away = asyncio.Event()
+    is_away.set()
+
+    async def serve(socket: WebSocketRoute) -> None:
+        if is_away.is_set():
+            await socket.close()
+        else:
+            socket.connect_to_server()
+
+    await studio.page.route_web_socket("**/graphql", serve)
+    await studio.page.reload()
+    for prompt in ("never asked", "made and never heard of"):
+        await studio.card(prompt).get_by_text("Waiting for the connection").wait_for()
+    is_away.clear()
+    await studio.page.unroute("**/graphql")
+
+    for prompt in ("never asked", "made and never heard of"):
+        await studio.card(prompt).get_by_text("Waiting for the connection").wait_for(state="detached")
+        await eventually(partial(_has_one, api, prompt))
+        assert await studio.card(prompt).count() == 1
+    # Answered, they are not asked for again.
+    await studio.page.reload()
+    await studio.pictured("never asked")
+    await studio.pictured("made and never heard of")
+    assert await api.total(search="never") == 2
+    studio.take_troubles(about="ERR_FAILED")
+
+
 async def test_windows_stay_in_step(open_studio: OpenStudio, api: Api, shared_server: ServerProcess) -> None:
     one, other = await open_studio(shared_server.origin), await open_studio(shared_server.origin)
 
@@ -167,13 +230,13 @@ async def test_windows_stay_in_step(open_studio: OpenStudio, api: Api, shared_se
 async def test_being_offline_is_said(open_studio: OpenStudio, api: Api, shared_server: ServerProcess) -> None:
     studio = await open_studio(shared_server.origin)
     await studio.page.context.set_offline(True)
-    await studio.page.get_by_text("Offline.").wait_for()
+    await studio.page.get_by_text("You are offline.").wait_for()
     await studio.generate("asked for without a network")
     await studio.card("asked for without a network").get_by_text("Waiting for the connection").wait_for()
 
     await studio.page.context.set_offline(False)
 
-    await studio.page.get_by_text("Offline.").wait_for(state="detached")
+    await studio.page.get_by_text("You are offline.").wait_for(state="detached")
     await studio.pictured("asked for without a network")
     studio.take_troubles(about="ERR_INTERNET_DISCONNECTED")
 
@@ -188,7 +251,7 @@ async def test_key_signs_in_for_this_window_until_it_signs_out(
     token = create_key(server, "me")
     studio = await open_studio(server.origin, is_signed_in=False)
     await studio.sign_in("not one of this server's")
-    await studio.page.get_by_text("The server does not take this key.").wait_for()
+    await studio.page.get_by_text("This key is not accepted.").wait_for()
 
     await studio.sign_in(token)
     await studio.settle()
@@ -218,7 +281,7 @@ async def test_reader_looks_and_is_offered_nothing_else(open_studio: OpenStudio,
     await studio.look_at("to be looked at")
 
     buttons = await studio.page.get_by_role("dialog").get_by_role("button").all_inner_texts()
-    assert not {"Vary", "Same seed again", "Delete", "Cancel"}.intersection(buttons)
+    assert not {"Vary", "Repeat", "Delete", "Cancel"}.intersection(buttons)
     assert await studio.page.locator(".generate").is_disabled()
     studio.take_troubles(about=REFUSED)
 
@@ -302,7 +365,7 @@ async def test_history_is_scrolled_to_its_end_and_only_what_is_seen_is_drawn(
     await studio.page.get_by_text("1 job", exact=True).wait_for()
     await studio.card("number 007").wait_for()
     await studio.page.get_by_label("Search in prompts").fill("nothing like it")
-    await studio.page.get_by_text("Nothing here matches.").wait_for()
+    await studio.page.get_by_text("No job matches.").wait_for()
 
     await studio.generate("seen whatever was searched for")
     await studio.card("seen whatever was searched for").wait_for()
@@ -384,6 +447,10 @@ def test_what_needs_no_browser_holds() -> None:
         [*npm, "test"], cwd=UI, env={**os.environ, "PATH": path, "NO_COLOR": "1"}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def _has_one(api: Api, prompt: str) -> bool:
+    return await api.total(search=prompt) == 1
 
 
 async def _is(total: Awaitable[int], wanted: int) -> bool:

@@ -1,5 +1,4 @@
 /** A job in the gallery: its progress, then its pictures. */
-import { useRef } from "preact/hooks";
 import { said } from "../pure/progress";
 import type { Place } from "../pure/rows";
 import { mosaicOf } from "../pure/sizes";
@@ -8,6 +7,9 @@ import { useStudio } from "./context";
 import { Cross } from "./icons";
 import { Picture } from "./picture";
 import { Preview } from "./preview";
+
+// In pixels.
+const NARROW = 150;
 
 interface Props {
   readonly entry: Entry;
@@ -40,23 +42,19 @@ export function Card({ entry, place, total }: Props) {
           {job.parameters.prompt}
         </span>
       </button>
-      {isFinal(job) ? <Ended job={job} /> : <Underway job={job} sending={sending} />}
+      {isFinal(job) ? <Ended job={job} /> : <Underway job={job} sending={sending} isNarrow={place.width < NARROW} />}
     </li>
   );
 }
 
-/** The preview grows sharper, and stays below the pictures while they fade in. */
+/** The preview stays below the pictures while they fade in. */
 function Surface({ job, width }: { job: Job; width: number }) {
-  const preview = useRef<string | null>(null);
-  preview.current = job.progress.previewUrl ?? preview.current;
   const { columns } = mosaicOf(job.parameters.count, job.parameters.width / job.parameters.height);
   return (
     <>
-      {preview.current !== null && (
-        <Preview url={preview.current} left={isFinal(job) ? 0.1 : 1 - job.progress.fraction} />
-      )}
+      <Preview job={job} left={job.status === "SUCCEEDED" ? 0.1 : 1 - job.progress.fraction} />
       {job.images.length > 0 && (
-        <span class="mosaic" style={{ "--columns": `${columns}` }} data-over-preview={preview.current !== null}>
+        <span class="mosaic" style={{ "--columns": `${columns}` }}>
           {job.images.map((image) => (
             <Picture key={image.id} image={image} alt="" width={width / columns} />
           ))}
@@ -66,14 +64,20 @@ function Surface({ job, width }: { job: Job; width: number }) {
   );
 }
 
-function Underway({ job, sending }: { job: Job; sending: Sending }) {
+interface UnderwayProps {
+  readonly job: Job;
+  readonly sending: Sending;
+  readonly isNarrow: boolean;
+}
+
+function Underway({ job, sending, isNarrow }: UnderwayProps) {
   const studio = useStudio();
-  const { phase, detail } = said(job, sending);
+  const { phase, brief, detail } = said(job, sending);
   return (
     <div class="underway">
       <p class="phase">
-        <span>{phase}</span>
-        {detail && <span class="eta">{detail}</span>}
+        <span>{isNarrow ? brief : phase}</span>
+        {!isNarrow && detail && <span class="eta">{detail}</span>}
       </p>
       {sending === null && studio.viewer.value?.role !== "READER" && (
         <button type="button" class="round" title="Cancel" aria-label="Cancel" onClick={() => void studio.cancel(job)}>
@@ -112,7 +116,7 @@ function pictureAt(target: EventTarget | null): number {
 
 function labelOf(job: Job, sending: Sending): string {
   const { prompt } = job.parameters;
-  if (job.status === "SUCCEEDED") return job.images.length > 1 ? `${prompt}, ${job.images.length} pictures` : prompt;
+  if (job.status === "SUCCEEDED") return job.images.length > 1 ? `${prompt}, ${job.images.length} images` : prompt;
   if (job.status === "FAILED") return `${prompt}, failed`;
   if (job.status === "CANCELED") return `${prompt}, canceled`;
   return `${prompt}, ${said(job, sending).phase}`;

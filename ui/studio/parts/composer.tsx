@@ -8,7 +8,7 @@ import { Knobs } from "./knobs";
 import { Problem } from "./problem";
 
 const FIRST_STYLES = 9;
-const EXAMPLES_SHOWN = 3;
+const EXAMPLES_SHOWN = 2;
 
 export function Composer() {
   const studio = useStudio();
@@ -17,7 +17,7 @@ export function Composer() {
   return (
     <form
       class="composer"
-      aria-label="New picture"
+      aria-label="New image"
       onSubmit={(event) => {
         event.preventDefault();
         studio.generate();
@@ -27,12 +27,12 @@ export function Composer() {
       <Styles />
       <Knobs />
       <div class="go">
-        {isReader && <p class="note">This key looks and watches, and generates nothing.</p>}
+        {isReader && <p class="note">This API key may look at images, not generate them.</p>}
         <Problem field={null} />
         <button type="submit" class="generate" disabled={isReader || composer.model.value === null}>
           Generate
         </button>
-        <Estimate />
+        {!isReader && <Estimate />}
       </div>
     </form>
   );
@@ -42,7 +42,8 @@ function Prompt() {
   const studio = useStudio();
   const { composer } = studio;
   const longest = composer.model.value?.limits.maxPromptLength ?? 0;
-  const length = composer.prompt.value.length;
+  const length = composer.prompt.value.trim().length;
+  const isRefused = composer.problemAt("prompt") !== null;
   const onKeyDown = (event: KeyboardEvent) => {
     // While an input method is composing, Enter is its own.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -51,24 +52,26 @@ function Prompt() {
   };
   return (
     <div class="field">
-      <label for="prompt">What to show</label>
+      <label for="prompt">Prompt</label>
       <textarea
         id="prompt"
         rows={4}
         dir="auto"
         value={composer.prompt.value}
-        placeholder="A lighthouse on a basalt cliff"
-        aria-invalid={composer.problemAt("prompt") !== null}
+        placeholder="Describe an image…"
+        aria-invalid={isRefused}
         aria-describedby="prompt-problem prompt-hint"
         enterkeyhint="go"
         onInput={(event) => (composer.prompt.value = event.currentTarget.value)}
         onKeyDown={onKeyDown}
       />
       <Problem field="prompt" />
-      <p class="hint" id="prompt-hint">
-        {longest > 0 && length > longest * 0.8
-          ? `${length} of ${longest} characters`
-          : "Enter generates, Shift+Enter begins a line."}
+      <p class="hint" id="prompt-hint" hidden={isRefused}>
+        {longest > 0 && length > longest * 0.8 ? (
+          `${length} of ${longest} characters`
+        ) : (
+          <span class="of-keys">Enter generates, Shift+Enter starts a new line.</span>
+        )}
       </p>
       {length === 0 && studio.gallery.shown.value.length > 0 && <Examples />}
     </div>
@@ -79,10 +82,10 @@ function Examples() {
   const use = useExample();
   const [seed] = useState(() => Math.floor(Math.random() * 100));
   return (
-    <ul class="examples" aria-label="Examples">
+    <ul class="examples" aria-label="Examples" data-label="Try">
       {someExamples(EXAMPLES_SHOWN, seed).map((example) => (
         <li key={example.prompt}>
-          <button type="button" onClick={() => use(example)}>
+          <button type="button" title={example.prompt} onClick={() => use(example)}>
             {example.prompt}
           </button>
         </li>
@@ -97,7 +100,8 @@ function Styles() {
   const styles = composer.styles.value;
   const chosen = composer.styleId.value;
   const shown = isOpen ? styles : styles.filter(({ id }, index) => index < FIRST_STYLES || id === chosen);
-  if (styles.length === 0) return null;
+  // What stands below it does not jump when they come.
+  if (styles.length === 0) return composer.model.value === null ? <div class="awaited styles" /> : null;
   return (
     <fieldset class="field">
       <legend>Style</legend>
@@ -141,12 +145,13 @@ function Chip({ label, hint, isChosen, onChoose }: ChipProps) {
 
 function Estimate() {
   const estimate = useStudio().estimator.estimate.value;
+  // It keeps its line: the button above is not to move.
   if (estimate === null) return <p class="estimate">&nbsp;</p>;
+  const { seconds, cost, jobsAhead } = estimate;
   const parts = [
-    estimate.seconds === null ? null : duration(estimate.seconds),
-    estimate.cost === null ? null : dollars(estimate.cost),
-    estimate.jobsAhead === 0 ? null : `${estimate.jobsAhead} ahead`,
+    seconds === null ? null : seconds < 1 ? duration(seconds) : `about ${duration(seconds)}`,
+    cost === null ? null : dollars(cost),
+    jobsAhead === 0 ? null : `${jobsAhead} ahead in the queue`,
   ];
-  const known = parts.filter((part) => part !== null).join(" · ");
-  return <p class="estimate">{known ? `Expected: ${known}` : "No figures yet"}</p>;
+  return <p class="estimate">{parts.filter((part) => part !== null).join(" · ") || "no estimate yet"}</p>;
 }

@@ -14,7 +14,7 @@ export function Details({ job, index }: { job: Job; index: number }) {
       <blockquote dir="auto">{parameters.prompt}</blockquote>
       {parameters.negativePrompt !== null && (
         <p class="without" dir="auto">
-          without {parameters.negativePrompt}
+          Negative prompt: {parameters.negativePrompt}
         </p>
       )}
       <Actions job={job} index={index} />
@@ -26,13 +26,13 @@ export function Details({ job, index }: { job: Job; index: number }) {
         <Fact name="Guidance" value={String(parameters.guidanceScale)} />
         <Fact name="Model" value={job.model?.name ?? null} />
         <Fact name="File" value={image ? `${image.format}, ${bytes(image.sizeBytes)}` : null} />
-        <Fact name="Took" value={job.timings.totalSeconds === null ? null : duration(job.timings.totalSeconds)} />
+        <Fact name="Time" value={job.timings.totalSeconds === null ? null : duration(job.timings.totalSeconds)} />
         <Fact name="Cost" value={job.cost === null ? null : dollars(job.cost)} />
-        <Fact name="Asked" value={when(job.createdAt)} />
+        <Fact name="Created" value={when(job.createdAt)} />
       </dl>
       {job.withheld.map(({ index: at, message }) => (
         <p key={at} class="note">
-          Picture {at + 1} is withheld: {message}
+          Image {at + 1} was withheld: {message}
         </p>
       ))}
       <Copy job={job} index={index} />
@@ -84,13 +84,18 @@ function Actions({ job, index }: { job: Job; index: number }) {
               Vary
             </button>
           )}
-          <button type="button" class="button" title="The same once more" onClick={leaving(() => studio.again(job))}>
-            {job.status === "SUCCEEDED" ? "Same seed again" : "Retry"}
+          <button
+            type="button"
+            class={image ? "button" : "button first"}
+            title="The same again, with the same seed"
+            onClick={leaving(() => studio.again(job))}
+          >
+            {job.status === "SUCCEEDED" ? "Repeat" : "Retry"}
           </button>
           <button
             type="button"
             class="button"
-            title="Put all of it into the form, with this seed"
+            title="Put all of it into the form"
             onClick={leaving(() => studio.composer.take(job, seed))}
           >
             Edit
@@ -111,11 +116,11 @@ function Copy({ job, index }: { job: Job; index: number }) {
   const studio = useStudio();
   const image = job.images[index];
   const copy = async (name: keyof typeof COPIES) => {
-    // One picture of a batch is made alone, by its own seed.
+    // One image of a batch is made alone, by its own seed.
     const input = image && job.images.length > 1 ? inputOf(job, image.seed, 1) : inputOf(job, job.parameters.seed);
     try {
       await navigator.clipboard.writeText(COPIES[name](input, studio.url.href));
-      studio.toasts.say(`Copied for ${name}.`);
+      studio.toasts.say(`Copied as ${name}.`);
     } catch {
       studio.toasts.say("The browser does not let this page copy.", { isProblem: true });
     }
@@ -168,5 +173,5 @@ function fileName(job: Job, index: number): string {
   const words = job.parameters.prompt.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, "-");
   const image = job.images[index] ?? job.images[0];
   const ending = { JPEG: "jpg", PNG: "png", WEBP: "webp" }[job.parameters.format];
-  return `${words.slice(0, 60).replaceAll(/^-+|-+$/g, "") || "picture"}-${image?.seed ?? 0}.${ending}`;
+  return `${words.slice(0, 60).replaceAll(/^-+|-+$/g, "") || "image"}-${image?.seed ?? 0}.${ending}`;
 }

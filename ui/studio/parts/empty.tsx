@@ -7,8 +7,8 @@ export function Empty() {
   const use = useExample();
   return (
     <div class="empty">
-      <h2>Nothing here yet</h2>
-      <p>Describe a picture, or begin with one of these.</p>
+      <h2>No images yet</h2>
+      <p>Describe an image, or start from one of these.</p>
       <ul>
         {EXAMPLES.map((example) => (
           <li key={example.prompt}>

@@ -76,12 +76,12 @@ function Dialog({ entry, open }: { entry: Entry; open: Open }) {
         <figure>
           <Stage job={job} entry={entry} index={open.index} />
           {previous && (
-            <button type="button" class="turn back" aria-label="Previous picture" onClick={() => view.show(previous)}>
+            <button type="button" class="turn back" aria-label="Previous image" onClick={() => view.show(previous)}>
               <Arrow isBack />
             </button>
           )}
           {next && (
-            <button type="button" class="turn on" aria-label="Next picture" onClick={() => view.show(next)}>
+            <button type="button" class="turn on" aria-label="Next image" onClick={() => view.show(next)}>
               <Arrow isBack={false} />
             </button>
           )}
@@ -108,12 +108,12 @@ function Stage({ job, entry, index }: { job: Job; entry: Entry; index: number })
     );
   }
   const { phase, detail } = said(job, entry.sending.value);
-  const { previewUrl, fraction } = job.progress;
+  const { fraction } = job.progress;
   return (
     <div class="stage" style={shape} data-status={job.status}>
-      {previewUrl !== null && <Preview url={previewUrl} left={1 - fraction} />}
+      <Preview job={job} left={1 - fraction} />
       {isFinal(job) ? (
-        <p class="why">{job.status === "CANCELED" ? "Canceled" : (job.failure?.message ?? "There are no pictures.")}</p>
+        <p class="why">{job.status === "CANCELED" ? "Canceled" : (job.failure?.message ?? "There are no images.")}</p>
       ) : (
         <div class="underway">
           <p class="phase">

@@ -26,25 +26,46 @@ export function Gallery() {
   useEffect(() => {
     const top = section.current?.getBoundingClientRect().top ?? 0;
     const isSeen = top > -FIRST_CARD && top < innerHeight - FIRST_CARD;
-    if (submissions > 0 && !isSeen) section.current?.scrollIntoView({ block: "start", behavior: "smooth" });
+    if (submissions > 0 && !isSeen) section.current?.scrollIntoView({ block: "start", behavior: scrolling() });
   }, [submissions]);
   const isUnused = entries.length === 0 && !gallery.isLoading.value && !gallery.isNarrowed && !gallery.hasMore.value;
   return (
-    <section class="gallery" ref={section} aria-label="Pictures" aria-busy={gallery.isLoading.value}>
+    <section class="gallery" ref={section} aria-label="Images" aria-busy={gallery.isLoading.value}>
       {!isUnused && <Filter />}
       {isUnused ? <Empty /> : <Wall entries={entries} />}
-      {gallery.problem.value !== null && <p class="line">{gallery.problem.value} Trying again.</p>}
+      {gallery.problem.value !== null && <p class="line">{gallery.problem.value} Trying again…</p>}
+      {entries.length === 0 && gallery.isLoading.value && gallery.problem.value === null && <Awaited />}
       {entries.length === 0 && !gallery.isLoading.value && gallery.isNarrowed && (
-        <p class="line">Nothing here matches.</p>
+        <p class="line">
+          No job matches.
+          <button type="button" class="button" onClick={() => gallery.widen()}>
+            Show all
+          </button>
+        </p>
       )}
     </section>
   );
 }
 
+function scrolling(): ScrollBehavior {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+}
+
+/** Where images will be, while nothing is known of them. */
+function Awaited() {
+  return (
+    <div class="awaited images" aria-hidden="true">
+      {[16 / 9, 1, 4 / 3, 3 / 4, 4 / 3, 16 / 9].map((ratio, index) => (
+        <i key={index} style={{ "--ratio": `${ratio}` }} />
+      ))}
+    </div>
+  );
+}
+
 const SHOWN: readonly { readonly value: Show; readonly label: string }[] = [
   { value: "all", label: "All" },
-  { value: "pictures", label: "Pictures" },
-  { value: "open", label: "Under way" },
+  { value: "pictures", label: "Images" },
+  { value: "open", label: "In progress" },
   { value: "failed", label: "Failed" },
 ];
 
@@ -152,8 +173,8 @@ function Wall({ entries }: { entries: readonly Entry[] }) {
 /** How tall a row should be: a first picture is seen at once, the thousandth among others. */
 function heightFor(count: number, width: number): number {
   if (width < NARROW) return count < 3 ? 360 : 190;
-  if (count < 3) return Math.min(560, width / 2);
-  return Math.min(count < 9 ? 360 : 300, Math.max(220, width / 3));
+  if (count < 3) return Math.min(520, width / 2);
+  return Math.min(count < 9 ? 330 : 260, Math.max(200, width / 3));
 }
 
 /** Width to height of a card, which does not change when the pictures come. */

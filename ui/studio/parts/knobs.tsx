@@ -2,7 +2,8 @@
 import { useEffect, useState } from "preact/hooks";
 import { RATIOS } from "../pure/sizes";
 import { counted } from "../pure/words";
-import type { Model, Size } from "../state/composer";
+import { randomSeed, type Model, type Size } from "../state/composer";
+import type { Gallery } from "../state/gallery";
 import { useStudio } from "./context";
 import { Dice, Lock } from "./icons";
 import { Problem } from "./problem";
@@ -13,11 +14,11 @@ export function Knobs() {
   const { composer } = useStudio();
   const isWide = useIsWide();
   const model = composer.model.value;
-  if (model === null) return null;
+  if (model === null) return <div class="awaited options" />;
   const { width, height } = composer.dimensions.value;
   return (
     <details class="options" open={isWide}>
-      <summary>{`${width} × ${height}, ${counted(composer.count.value, "picture")}, ${model.name}`}</summary>
+      <summary>{`${width} × ${height}, ${counted(composer.count.value, "image")}, ${model.name}`}</summary>
       <div>
         <Sizes model={model} />
         <Count most={model.limits.maxCount} />
@@ -102,7 +103,7 @@ function Sizes({ model }: { model: Model }) {
           />
           <span>
             <i class="dashed" />
-            Exact
+            Custom
           </span>
         </label>
       </div>
@@ -157,7 +158,7 @@ function Count({ most }: { most: number }) {
   if (most === 1) return null;
   return (
     <fieldset class="field inline">
-      <legend>Pictures</legend>
+      <legend>Images</legend>
       <div class="segments">
         {counts.map((count) => (
           <label key={count}>
@@ -180,7 +181,7 @@ function Negative() {
   const { composer } = useStudio();
   return (
     <div class="field">
-      <label for="negative">What to avoid</label>
+      <label for="negative">Negative prompt</label>
       <input
         id="negative"
         type="text"
@@ -227,7 +228,7 @@ function FileFormat() {
   const { composer } = useStudio();
   return (
     <fieldset class="field inline">
-      <legend>File</legend>
+      <legend>Format</legend>
       <div class="segments">
         {(["JPEG", "PNG", "WEBP"] as const).map((format) => (
           <label key={format}>
@@ -247,7 +248,7 @@ function FileFormat() {
 
 /** Unlocked, each generation has another seed. */
 function Seed() {
-  const { composer } = useStudio();
+  const { composer, gallery } = useStudio();
   const seed = composer.seed.value;
   const isLocked = seed !== null;
   return (
@@ -260,7 +261,7 @@ function Seed() {
           inputmode="numeric"
           min={0}
           max={2 ** 32 - 1}
-          placeholder="Another each time"
+          placeholder="Random"
           value={seed ?? ""}
           onInput={(event) => {
             const { value, valueAsNumber } = event.currentTarget;
@@ -270,18 +271,18 @@ function Seed() {
         <button
           type="button"
           class="tool"
-          title={isLocked ? "Another seed each time" : "Keep one seed"}
+          title={isLocked ? "Use another seed each time" : "Keep the last seed"}
           aria-label="Keep the seed"
           aria-pressed={isLocked}
-          onClick={() => (isLocked ? (composer.seed.value = null) : composer.rollSeed())}
+          onClick={() => (composer.seed.value = isLocked ? null : (lastSeed(gallery) ?? randomSeed()))}
         >
           <Lock isOpen={!isLocked} />
         </button>
         <button
           type="button"
           class="tool"
-          title="Roll a seed"
-          aria-label="Roll a seed"
+          title="Pick another seed"
+          aria-label="Pick another seed"
           onClick={() => composer.rollSeed()}
         >
           <Dice />
@@ -292,9 +293,14 @@ function Seed() {
   );
 }
 
+/** That of the newest job, once the server has said it. */
+function lastSeed(gallery: Gallery): number | undefined {
+  return gallery.shown.peek().find(({ sending }) => sending.peek() === null)?.job.peek().parameters.seed;
+}
+
 const AVAILABILITY = {
   READY: "Ready",
-  SCALED_TO_ZERO: "Asleep: the first job wakes it, which takes minutes",
+  SCALED_TO_ZERO: "Asleep. The first job wakes it, which takes a few minutes.",
   STARTING: "Starting",
   UNAVAILABLE: "Not available",
 } as const;

@@ -17,9 +17,9 @@ function useConnectionText(): string {
   const studio = useStudio();
   const live = studio.live.value;
   if (studio.session.isSignedOut.value) return "";
-  if (!studio.isOnline.value) return "Offline. What is under way goes on, and is shown when you are back.";
+  if (!studio.isOnline.value) return "You are offline. Jobs go on meanwhile.";
   if (live.is === "waiting" || (live.is === "connecting" && live.attempt > 0)) {
-    return "The connection was lost. Trying again";
+    return "Connection lost. Reconnecting…";
   }
   return "";
 }

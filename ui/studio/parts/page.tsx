@@ -6,6 +6,9 @@ import { Gallery } from "./gallery";
 import { Connection } from "./notices";
 import { SignIn } from "./sign_in";
 
+// A server without GraphiQL takes this out of the page.
+const EXPLORER = document.querySelector<HTMLMetaElement>('meta[name="explorer"]')?.content;
+
 export function Page() {
   const studio = useStudio();
   return studio.session.isSignedOut.value ? <SignIn /> : <Desk />;
@@ -20,7 +23,7 @@ function Desk() {
         <header class="head">
           <h1>Studio</h1>
           <nav aria-label="Elsewhere">
-            <a href="/graphiql">API</a>
+            {EXPLORER && <a href={EXPLORER}>API</a>}
             {viewer && studio.session.token.value !== null && (
               <button type="button" class="link" onClick={() => studio.signOut()} title={`Signed in as ${viewer.name}`}>
                 Sign out

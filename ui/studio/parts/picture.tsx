@@ -8,6 +8,7 @@ type Image = Job["images"][number];
 
 const THUMBNAIL_SIDE = 256;
 const HASH_SIDE = 24;
+const MUCH_LARGER = 1.3;
 
 interface Props {
   readonly image: Image;
@@ -22,6 +23,10 @@ export function Picture({ image, alt, width }: Props) {
   const [hasFailed, setFailed] = useState(false);
   const [attempt, setAttempt] = useState(0);
   const isConnected = isOnline.value && live.value.is === "open";
+  // A larger file is fetched for a much larger place only: each row that moves would fetch again, and without a network
+  // lose what it has.
+  const drawnWidth = useRef(width);
+  if (isConnected && width > drawnWidth.current * MUCH_LARGER) drawnWidth.current = width;
   useEffect(() => {
     // Once more when the connection is back, and not before: a file that is gone stays gone.
     if (!isConnected || !hasFailed) return;
@@ -36,7 +41,7 @@ export function Picture({ image, alt, width }: Props) {
         key={attempt}
         src={image.url}
         srcset={`${image.thumbnailUrl} ${thumbnailWidth}w, ${image.url} ${image.width}w`}
-        sizes={`${Math.ceil(width)}px`}
+        sizes={`${Math.ceil(drawnWidth.current)}px`}
         width={image.width}
         height={image.height}
         alt={alt}
@@ -47,6 +52,7 @@ export function Picture({ image, alt, width }: Props) {
           setFailed(true);
         }}
       />
+      {hasFailed && <span class="lost">This image cannot be loaded.</span>}
     </span>
   );
 }

@@ -29,15 +29,15 @@ export function SignIn() {
         />
         {wasRefused && (
           <p class="problem" role="alert">
-            The server does not take this key. It may have ended.
+            This key is not accepted. It may have expired.
           </p>
         )}
+        <p class="hint" id="key-hint">
+          The key is kept in this window only, until you close it.
+        </p>
         <button type="submit" class="generate">
           Sign in
         </button>
-        <p class="hint" id="key-hint">
-          It is kept for this window only, and forgotten with it.
-        </p>
       </form>
       <Toasts />
     </main>

@@ -6,15 +6,16 @@ export interface Example {
   readonly style: string;
 }
 
+// The built-in renderer knows what is in them: the first image of a first visit is to be recognised.
 export const EXAMPLES: readonly Example[] = [
-  { prompt: "a lighthouse on a basalt cliff, storm clearing at dusk", style: "watercolor" },
-  { prompt: "a greenhouse on the moon, earth rising behind the glass", style: "concept-art" },
-  { prompt: "a tram stop in the rain, one umbrella in red", style: "neon-noir" },
-  { prompt: "a fox asleep under a fern, seen from above", style: "ink-wash" },
-  { prompt: "a harbour town built from sugar cubes", style: "isometric" },
-  { prompt: "a chair by the window on a slow sunday morning", style: "oil-painting" },
-  { prompt: "mountains as folded paper, long shadows", style: "minimalist" },
-  { prompt: "a night market seen from a balloon", style: "cinematic" },
+  { prompt: "a cherry tree in blossom beside a lake", style: "watercolor" },
+  { prompt: "a castle on a hill at sunset", style: "fantasy" },
+  { prompt: "northern lights over a frozen lake", style: "cinematic" },
+  { prompt: "an astronaut above the clouds of jupiter", style: "concept-art" },
+  { prompt: "a city street in the rain, one red umbrella", style: "neon-noir" },
+  { prompt: "a cabin in the snow, smoke rising", style: "vintage-film" },
+  { prompt: "an old fisherman, portrait by lamplight", style: "pencil-sketch" },
+  { prompt: "a cat on the garden wall at night", style: "line-art" },
 ];
 
 /** Some of them, others for each seed. */

@@ -36,8 +36,11 @@ export function layOut(ratios: readonly number[], { width, wantedHeight, gap }: 
     let height = Infinity;
     while (end < ratios.length && height > wantedHeight) {
       sum += ratios[end] ?? 1;
+      const lower = (width - gap * (end - first)) / sum;
+      // The card that makes the row too low goes to the next one, where the row is nearer to what is wanted without it.
+      if (height <= wantedHeight * TALLEST && height / wantedHeight < wantedHeight / lower) break;
       end += 1;
-      height = (width - gap * (end - first - 1)) / sum;
+      height = lower;
     }
     // The last row is not stretched to be full.
     height = Math.min(height, end === ratios.length ? wantedHeight : wantedHeight * TALLEST);

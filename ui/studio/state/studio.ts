@@ -18,6 +18,7 @@ import { Composer, inputOf, randomSeed } from "./composer";
 import { Estimator } from "./estimate";
 import { Gallery } from "./gallery";
 import { isFinal, Jobs, referenceOf, type Job } from "./jobs";
+import { Outbox, type Asked } from "./outbox";
 import { Session } from "./session";
 import { Toasts } from "./toasts";
 import { View } from "./view";
@@ -42,6 +43,8 @@ export class Studio {
   readonly announcement = signal("");
 
   readonly #live: Live;
+  readonly #outbox = new Outbox();
+  #sending = new AbortController();
   #ends: (() => void)[] = [];
 
   /** `url` is that of the API, absolute. */
@@ -62,9 +65,10 @@ export class Studio {
     addEventListener("offline", () => (this.isOnline.value = false));
   }
 
-  /** Read what there is, and follow what happens. */
+  /** Read what there is, follow what happens, and ask again for what was not answered before a reload. */
   start(): void {
     this.#end();
+    for (const asked of this.#outbox.all) if (this.jobs.get(asked.key) === undefined) void this.#send(asked);
     this.#live.start();
     this.#ends = [
       () => this.#live.stop(),
@@ -82,6 +86,10 @@ export class Studio {
 
   signOut(): void {
     this.#end();
+    // What is not answered yet was asked for by whoever signs out, and by nobody who may come.
+    this.#sending.abort();
+    this.#sending = new AbortController();
+    this.#outbox.clear();
     batch(() => {
       this.jobs.clear();
       this.viewer.value = null;
@@ -95,11 +103,11 @@ export class Studio {
     composer.problems.value = [];
     const input = composer.input.peek();
     if (input.prompt === "") {
-      const message = "Say what to show.";
+      const message = "Write a prompt first.";
       composer.problems.value = [{ __typename: "InvalidInputError", message, path: ["prompt"] }];
       return;
     }
-    void this.#submit(input, this.#sketchOf(input));
+    this.#submit(input, this.#sketchOf(input));
   }
 
   /** The same again: with the seed that it had, and so the same picture. */
@@ -154,7 +162,7 @@ export class Studio {
   };
 
   readonly #tellOfWaiting = ({ message }: Error, attempt: number): void => {
-    if (attempt === 0) this.toasts.say(`${message} Trying again.`, { isProblem: true });
+    if (attempt === 0) this.toasts.say(`${message} Trying again…`, { isProblem: true });
   };
 
   #end(): void {
@@ -192,7 +200,7 @@ export class Studio {
   }
 
   #repeat(job: Job, seed: number): void {
-    void this.#submit(inputOf(job, seed), {
+    this.#submit(inputOf(job, seed), {
       ...job.parameters,
       seed,
       model: job.model,
@@ -219,32 +227,49 @@ export class Studio {
     };
   }
 
-  async #submit(input: GenerateImageInput, { model, ...parameters }: Sketch): Promise<void> {
+  #submit(input: GenerateImageInput, { model, ...parameters }: Sketch): void {
     const key = newKey();
-    const entry = batch(() => {
+    const asked: Asked = {
+      key,
+      input: { ...input, idempotencyKey: key, reference: referenceOf(key) },
+      draft: unsent(parameters, model),
+    };
+    this.#outbox.put(asked);
+    batch(() => {
       this.gallery.widen();
       this.submissions.value += 1;
-      return this.jobs.draft(key, unsent(parameters, model));
+      void this.#send(asked);
     });
-    const refuse = (problems: readonly UserProblem[]) => {
-      this.jobs.withdraw(key);
-      this.composer.problems.value = problems.map(withDelay);
+  }
+
+  /** Put the card up, and ask until there is an answer. */
+  async #send({ key, input, draft }: Asked): Promise<void> {
+    const entry = this.jobs.draft(key, draft);
+    const { signal } = this.#sending;
+    const onWait = () => {
+      // Unless an event has brought it meanwhile.
+      if (entry.sending.peek() !== null) entry.sending.value = "waiting";
     };
     try {
-      const asked = { ...input, idempotencyKey: key, reference: referenceOf(key) };
       const askedAt = this.jobs.asked();
-      const onWait = () => {
-        // Unless an event has brought it meanwhile.
-        if (entry.sending.peek() !== null) entry.sending.value = "waiting";
-      };
-      const { generateImage } = await this.http.ask(GenerateDocument, { input: asked }, { onWait });
+      const { generateImage } = await this.http.ask(GenerateDocument, { input }, { signal, onWait });
       if (generateImage.job) this.jobs.answered([generateImage.job], askedAt);
-      else refuse(generateImage.errors);
+      else this.#refused(input, generateImage.errors);
     } catch (problem) {
-      this.jobs.withdraw(key);
-      if (problem instanceof Refused) refuse([{ __typename: problem.code, message: problem.message, path: null }]);
-      else this.fail(problem);
+      if (signal.aborted) return;
+      if (problem instanceof Refused) {
+        this.#refused(input, [{ __typename: problem.code, message: problem.message, path: null }]);
+      } else this.fail(problem);
     }
+    this.jobs.withdraw(key);
+    this.#outbox.drop(key);
+  }
+
+  #refused({ prompt }: GenerateImageInput, problems: readonly UserProblem[]): void {
+    const { composer } = this;
+    composer.problems.value = problems.map(withDelay);
+    // After a reload the form is empty.
+    if (composer.prompt.peek() === "") composer.prompt.value = prompt;
   }
 
   async #change(ask: () => Promise<readonly UserProblem[]>): Promise<void> {

@@ -6,7 +6,7 @@ import { aJob } from "./a_job";
 
 describe("figures", () => {
   test.each([
-    [0.2, "less than a second"],
+    [0.2, "under a second"],
     [1.4, "1 s"],
     [89, "89 s"],
     [300, "5 min"],
@@ -15,10 +15,13 @@ describe("figures", () => {
 
   test("a fraction of a cent is not nothing", () => {
     expect(dollars(0.0012)).toBe("$0.0012");
+    expect(dollars(0.00001)).toBe("under $0.0001");
+    expect(dollars(0)).toBe("$0.00");
     expect(dollars(1.5)).toBe("$1.50");
     expect(bytes(123_456)).toBe("123 kB");
     expect(bytes(2_500_000)).toBe("2.5 MB");
     expect(title("concept-art")).toBe("Concept art");
+    expect(title("3d-render")).toBe("3D render");
   });
 });
 
@@ -33,10 +36,10 @@ describe("what is said of a job", () => {
 
   test("its step, where the model tells it, and only a guess where it does not", () => {
     const measured = running({ phase: "GENERATING", basis: "MEASURED", step: 9, etaSeconds: 12 });
-    expect(measured).toEqual({ phase: "Step 9 of 50", detail: "12 s left" });
+    expect(measured).toEqual({ phase: "Step 9 of 50", brief: "9/50", detail: "12 s left" });
 
     const estimated = running({ phase: "GENERATING", basis: "ESTIMATED", etaSeconds: 12 });
-    expect(estimated).toEqual({ phase: "Drawing", detail: "about 12 s left" });
+    expect(estimated).toEqual({ phase: "Generating", brief: "Generating", detail: "about 12 s left" });
   });
 
   test("that nobody has heard of it yet", () => {
