@@ -273,8 +273,12 @@ async def test_after_without_news_waits_for_the_next_change(api: Api, socket: So
     async with aclosing(socket.results(WATCH_JOB, {"id": job["id"]})) as results:
         seen = (await anext(results))["jobUpdated"]
     key = await socket.subscribe(WATCH_JOB, {"id": job["id"], "after": seen["cursor"]})
+    # What comes first is no news, but what happens next: so it is heard from then on.
+    payload = await socket.next_of(key)
+    assert payload is not None
+    events = [payload["data"]["jobUpdated"]]
+    assert events[0]["kind"] == "PROGRESS"
     await api.cancel(job["id"])
-    events = []
     while (payload := await socket.next_of(key)) is not None:
         events.append(payload["data"]["jobUpdated"])
     assert [event["kind"] for event in events if event["kind"] != "PROGRESS"] == ["STATUS"]

@@ -26,6 +26,10 @@ from ui.build import find_npm
 
 UI = Path(__file__).parents[2] / "ui"
 MOST_SCRIPT_BYTES = 150_000
+MOST_SECONDS_TO_CLICK = 1.0
+MOST_MILLISECONDS_TO_CARD = 100
+ATTEMPTS = 3
+"""On a machine that other tests use too, the best of a few counts; bench/studio.py measures."""
 # A package of npm, which `make ui` installs; it is put into the page by the browser, past its policy.
 AXE = UI / "node_modules" / "axe-core" / "axe.min.js"
 REFUSED = "401 (Unauthorized)"
@@ -38,9 +42,7 @@ SLOW = "sketch:?step_seconds=0.05"
 
 async def test_first_visit_leads_to_the_first_picture(open_studio: OpenStudio, start_server: StartServer) -> None:
     server = start_server(endpoint="sketch:?step_seconds=0.01")
-    began = time.monotonic()
     studio = await open_studio(server.origin)
-    sys.stdout.write(f"the Studio takes a click after {1000 * (time.monotonic() - began):.0f} ms\n")
 
     await studio.page.get_by_role("button", name="a castle on a hill").click()
     await studio.page.get_by_role("button", name="Generate").click()
@@ -53,12 +55,25 @@ async def test_first_visit_leads_to_the_first_picture(open_studio: OpenStudio, s
 
 async def test_card_is_there_at_once(open_studio: OpenStudio, api: Api, shared_server: ServerProcess) -> None:
     studio = await open_studio(shared_server.origin)
+    prompts = [f"a card that is there at once, {number}" for number in range(ATTEMPTS)]
 
-    took = await studio.milliseconds_to_card("a card that is there at once")
+    took = [await studio.milliseconds_to_card(prompt) for prompt in prompts]
 
-    sys.stdout.write(f"from click to card: {took:.0f} ms\n")
-    await studio.drawing("a card that is there at once")
-    assert await api.total(search="a card that is there at once") == 1
+    assert min(took) < MOST_MILLISECONDS_TO_CARD
+    await studio.drawing(prompts[0])
+    assert await api.total(search="a card that is there at once") == ATTEMPTS
+    await api.cancel_everything()
+
+
+async def test_page_takes_a_click_soon(open_studio: OpenStudio, shared_server: ServerProcess) -> None:
+    studio = await open_studio(shared_server.origin)
+    took = []
+    for _ in range(ATTEMPTS):
+        began = time.monotonic()
+        await studio.page.reload()
+        await studio.settle()
+        took.append(time.monotonic() - began)
+    assert min(took) < MOST_SECONDS_TO_CLICK
 
 
 async def test_batch_has_all_its_pictures_and_is_asked_for_as_the_form_says(

@@ -1,6 +1,7 @@
 /** What a picture was made from, and what can be done with it. */
 import { useState } from "preact/hooks";
 import { asCurl, asGraphQL, asPython } from "../pure/snippets";
+import { windowFor } from "../pure/links";
 import { bytes, dollars, duration, title, when } from "../pure/words";
 import { inputOf } from "../state/composer";
 import { isFinal, type Job } from "../state/jobs";
@@ -63,7 +64,7 @@ function Actions({ job, index }: { job: Job; index: number }) {
   return (
     <div class="actions">
       {image && (
-        <a class="button first" href={image.url} download={fileName(job, index)}>
+        <a class="button first" href={image.url} download={fileName(job, index)} target={windowFor(image.url, location.href)}>
           Download
         </a>
       )}
