@@ -54,6 +54,11 @@ screenshots: $(VENV)/.ready-to-develop ## Take the pictures of the Studio in doc
 	@$(BIN)/python ui/build.py --if-needed
 	@$(BIN)/python -m tests.browser.screenshots docs/images
 
+.PHONY: states
+states: $(VENV)/.ready-to-develop ## Take a picture of every state of the Studio, into build/states, to look at; needs a Chromium
+	@$(BIN)/python ui/build.py --if-needed
+	@$(BIN)/python -m tests.browser.states build/states
+
 .PHONY: chaos
 chaos: $(VENV)/.ready-to-develop ## Random faults against a fleet of processes, for ten minutes; CHAOS_ARGS="--minutes 2 --seed 7"
 	@$(BIN)/python -m tests.cluster.chaos $(CHAOS_ARGS)

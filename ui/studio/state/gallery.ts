@@ -12,7 +12,7 @@ const STATUSES: Record<Show, readonly Job["status"][] | null> = {
   all: null,
   pictures: ["SUCCEEDED"],
   open: ["QUEUED", "RUNNING"],
-  failed: ["FAILED", "CANCELED"],
+  failed: ["FAILED"],
 };
 
 export class Gallery {
