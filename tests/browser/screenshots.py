@@ -61,6 +61,7 @@ async def main(folder: Path) -> None:
             async with a_browser() as browser:
                 for colors in ("light", "dark"):
                     await _desk(browser, server, folder, colors)
+                await _full_view(browser, server, folder)
                 await _phone(browser, server, folder)
         finally:
             server.stop()
@@ -128,14 +129,17 @@ async def _desk(browser: Browser, server: ServerProcess, folder: Path, colors: C
     # Far enough for one to guess what it will be.
     await studio.card(UNDER_WAY[0][1]).get_by_text(re.compile(r"Step 3\d of")).wait_for()
     await shoot(studio, folder / f"studio-{colors}.jpg")
-    await studio.look_at(NEWEST)
-    await studio.page.locator('.full .picture[data-there="true"]').wait_for()
-    await shoot(studio, folder / f"studio-view-{colors}.jpg")
-    await studio.page.keyboard.press("Escape")
     async with Api(server.origin) as api:
         await api.cancel_everything()
         for edge in (await api.data("{ jobs(first: 2) { edges { node { id } } } }"))["jobs"]["edges"]:
             await api.delete(edge["node"]["id"])
+
+
+async def _full_view(browser: Browser, server: ServerProcess, folder: Path) -> None:
+    studio = await _open(browser, server, colors="dark", size=DESK)
+    await studio.look_at(NEWEST)
+    await studio.page.locator('.full .picture[data-there="true"]').wait_for()
+    await shoot(studio, folder / "studio-view.jpg")
 
 
 async def _phone(browser: Browser, server: ServerProcess, folder: Path) -> None:
