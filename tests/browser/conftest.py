@@ -84,19 +84,25 @@ async def open_studio(browser: Browser) -> AsyncIterator[OpenStudio]:
     opened: list[StudioPage] = []
 
     async def open_page(
-        origin: str, *, colors: Literal["light", "dark"] = "light", size: ViewportSize = DESK, is_signed_in: bool = True
+        origin: str,
+        path: str = "/",
+        *,
+        colors: Literal["light", "dark"] = "light",
+        size: ViewportSize = DESK,
+        is_signed_in: bool = True,
+        motion: Literal["reduce", "no-preference"] = "reduce",
     ) -> StudioPage:
         context = await browser.new_context(
             color_scheme=colors,
             viewport=size,
             is_mobile=size == PHONE,
             has_touch=size == PHONE,
-            reduced_motion="reduce",
+            reduced_motion=motion,
             permissions=["clipboard-read", "clipboard-write"],
         )
         studio = StudioPage(await context.new_page(), origin)
         opened.append(studio)
-        await studio.open("/")
+        await studio.open(path)
         if is_signed_in:
             await studio.settle()
         return studio

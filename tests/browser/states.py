@@ -303,7 +303,7 @@ async def model_starting(stage: Stage) -> StudioPage:
     studio = await stage.used()
     await choose_model(studio, "asleep")
     await studio.generate("a castle that has to wait")
-    await studio.card("a castle that").get_by_text("Starting the model").wait_for()
+    await studio.card("a castle that").get_by_text("Starting").wait_for()
     return studio
 
 
@@ -355,7 +355,7 @@ async def offline(stage: Stage) -> StudioPage:
     studio = await stage.used()
     await studio.page.context.set_offline(True)
     await studio.generate("asked for without a network")
-    await studio.card("asked for without").get_by_text("Waiting for the connection").wait_for()
+    await studio.card("asked for without").get_by_text("Waiting").wait_for()
     return studio
 
 

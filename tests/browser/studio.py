@@ -28,6 +28,12 @@ MEASURE = """() => {
 }"""
 
 
+FIRST_IN_SIGHT = """() => [...document.querySelectorAll(".card")]
+  .filter((card) => card.getBoundingClientRect().bottom > 0)
+  .sort((one, other) => one.getBoundingClientRect().top - other.getBoundingClientRect().top)[0]
+  .querySelector(".caption").innerText"""
+
+
 class StudioPage(WatchedPage):
     """The page at /."""
 
@@ -64,6 +70,22 @@ class StudioPage(WatchedPage):
     async def drawing(self, prompt: str) -> None:
         """Wait until a job says which step it is at."""
         await self.card(prompt).get_by_text(AT_A_STEP).wait_for()
+
+    async def first_in_sight(self) -> str:
+        """The prompt of the first card of which something is seen."""
+        prompt: str = await self.page.evaluate(FIRST_IN_SIGHT)
+        return prompt
+
+    async def top_of(self, prompt: str) -> float:
+        """How far the top of a card is from that of the window, in pixels."""
+        top: float = await self.card(prompt).evaluate("(card) => card.getBoundingClientRect().top")
+        return top
+
+    async def is_in_sight(self, prompt: str) -> bool:
+        """Whether the top of a card is in the window."""
+        box = await self.card(prompt).bounding_box()
+        size = self.page.viewport_size
+        return box is not None and size is not None and 0 <= box["y"] < size["height"]
 
     async def look_at(self, prompt: str) -> None:
         """Open the full view."""

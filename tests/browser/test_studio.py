@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from ui.build import find_npm
 
 UI = Path(__file__).parents[2] / "ui"
 MOST_SCRIPT_BYTES = 150_000
-MOST_SECONDS_TO_CLICK = 1.0
+MOST_MILLISECONDS_TO_CLICK = 1000
 MOST_MILLISECONDS_TO_CARD = 100
 ATTEMPTS = 3
 """On a machine that other tests use too, the best of a few counts; bench/studio.py measures."""
@@ -66,14 +65,12 @@ async def test_card_is_there_at_once(open_studio: OpenStudio, api: Api, shared_s
 
 
 async def test_page_takes_a_click_soon(open_studio: OpenStudio, shared_server: ServerProcess) -> None:
-    studio = await open_studio(shared_server.origin)
     took = []
     for _ in range(ATTEMPTS):
-        began = time.monotonic()
-        await studio.page.reload()
-        await studio.settle()
-        took.append(time.monotonic() - began)
-    assert min(took) < MOST_SECONDS_TO_CLICK
+        # Of a window that has nothing of it yet.
+        studio = await open_studio(shared_server.origin)
+        took.append(await studio.page.evaluate("performance.now()"))
+    assert min(took) < MOST_MILLISECONDS_TO_CLICK
 
 
 async def test_batch_has_all_its_pictures_and_is_asked_for_as_the_form_says(

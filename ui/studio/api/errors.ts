@@ -7,6 +7,13 @@ export class SignedOut extends Error {
   }
 }
 
+/** Nobody wants the answer any more: whoever asked has signed out, or their key has ended. */
+export class Ended extends Error {
+  constructor() {
+    super("The session has ended.");
+  }
+}
+
 /** Nobody answered, or somebody in between: the same may go through later. */
 export class Unreachable extends Error {
   readonly retryAfterMs: number | null;
@@ -33,6 +40,11 @@ export interface UserProblem {
   readonly message: string;
   readonly path: ReadonlyArray<string> | null;
   readonly retryAfterSeconds?: number;
+}
+
+/** Whether a problem is of the whole session rather than of one question. */
+export function endsSession(problem: unknown): boolean {
+  return problem instanceof SignedOut || problem instanceof Ended;
 }
 
 /** What to say of a problem of any kind. */

@@ -56,11 +56,14 @@ export class Live {
     let attempt = 0;
     let wasOpen = false;
     const onOpen = () => {
+      if (signal.aborted) return;
       if (wasOpen && this.#cursor === null) this.#listener.onGap();
       wasOpen = true;
       this.#listener.onState({ is: "open" });
     };
     const onEvent = (event: JobEvent) => {
+      // A connection that is being closed may still bring what was on its way.
+      if (signal.aborted) return;
       // From the start again once an event has come, not when a connection has.
       attempt = 0;
       this.#cursor = event.cursor;

@@ -197,7 +197,7 @@ export type JobPartsFragment = { readonly id: string, readonly status: JobStatus
 export type WelcomeQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type WelcomeQuery = { readonly viewer: { readonly name: string, readonly role: CallerRole }, readonly models: ReadonlyArray<{ readonly id: string, readonly name: string, readonly description: string | null, readonly isDefault: boolean, readonly availability: ModelAvailability, readonly license: string | null, readonly defaults: { readonly width: number, readonly height: number, readonly steps: number, readonly guidanceScale: number }, readonly limits: { readonly maxCount: number, readonly maxDimension: number, readonly maxPromptLength: number, readonly maxSteps: number, readonly sizeMultiple: number } }>, readonly styles: ReadonlyArray<{ readonly id: string, readonly name: string, readonly keywords: string }> };
+export type WelcomeQuery = { readonly viewer: { readonly id: string, readonly name: string, readonly role: CallerRole }, readonly models: ReadonlyArray<{ readonly id: string, readonly name: string, readonly description: string | null, readonly isDefault: boolean, readonly availability: ModelAvailability, readonly license: string | null, readonly defaults: { readonly width: number, readonly height: number, readonly steps: number, readonly guidanceScale: number }, readonly limits: { readonly maxCount: number, readonly maxDimension: number, readonly maxPromptLength: number, readonly maxSteps: number, readonly sizeMultiple: number } }>, readonly styles: ReadonlyArray<{ readonly id: string, readonly name: string, readonly keywords: string }> };
 
 export type AvailabilityQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -355,6 +355,7 @@ export const JobPartsFragmentDoc = new TypedDocumentString(`
 export const WelcomeDocument = new TypedDocumentString(`
     query Welcome {
   viewer {
+    id
     name
     role
   }

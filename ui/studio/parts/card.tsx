@@ -56,7 +56,7 @@ function Surface({ job, width }: { job: Job; width: number }) {
       {job.images.length > 0 && (
         <span class="mosaic" style={{ "--columns": `${columns}` }}>
           {job.images.map((image) => (
-            <Picture key={image.id} image={image} alt="" width={width / columns} />
+            <Picture key={image.id} jobId={job.id} image={image} alt="" width={width / columns} />
           ))}
         </span>
       )}
@@ -76,11 +76,21 @@ function Underway({ job, sending, isNarrow }: UnderwayProps) {
   return (
     <div class="underway">
       <p class="phase">
-        <span>{isNarrow ? brief : phase}</span>
-        {!isNarrow && detail && <span class="eta">{detail}</span>}
+        <bdi>{isNarrow ? brief : phase}</bdi>
+        {!isNarrow && detail && <bdi class="eta">{detail}</bdi>}
       </p>
       {sending === null && studio.viewer.value?.role !== "READER" && (
-        <button type="button" class="round" title="Cancel" aria-label="Cancel" onClick={() => void studio.cancel(job)}>
+        <button
+          type="button"
+          class="round"
+          title="Cancel"
+          aria-label="Cancel"
+          onClick={({ currentTarget }) => {
+            // This button goes; what has the focus must not.
+            currentTarget.closest(".card")?.querySelector<HTMLElement>(".card-open")?.focus();
+            void studio.cancel(job);
+          }}
+        >
           <Cross />
         </button>
       )}

@@ -18,6 +18,8 @@ export function Composer() {
     <form
       class="composer"
       aria-label="New image"
+      // What is wrong is said at its field: the browser would say nothing of fields that are folded in.
+      noValidate
       onSubmit={(event) => {
         event.preventDefault();
         studio.generate();
@@ -48,7 +50,8 @@ function Prompt() {
     // While an input method is composing, Enter is its own.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
-    studio.generate();
+    // Whoever holds the key wants one.
+    if (!event.repeat) studio.generate();
   };
   return (
     <div class="field">
@@ -118,7 +121,7 @@ function Styles() {
         ))}
         {styles.length > FIRST_STYLES && (
           <button type="button" class="chip more" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
-            {isOpen ? "Fewer" : `${styles.length - shown.length} more`}
+            <bdi>{isOpen ? "Fewer" : `${styles.length - shown.length} more`}</bdi>
           </button>
         )}
       </div>

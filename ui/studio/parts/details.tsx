@@ -1,18 +1,27 @@
 /** What a picture was made from, and what can be done with it. */
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { asCurl, asGraphQL, asPython } from "../pure/snippets";
 import { windowFor } from "../pure/links";
 import { bytes, dollars, duration, title, when } from "../pure/words";
 import { inputOf } from "../state/composer";
 import { isFinal, type Job } from "../state/jobs";
 import { useStudio } from "./context";
+import { focusPrompt } from "./focus";
+
+/** Signed URLs of files end after an hour, unless the server is told otherwise. */
+const YOUNG_MS = 30 * 60 * 1000;
+const LOOKED_AT_MS = 300;
 
 export function Details({ job, index }: { job: Job; index: number }) {
+  useFreshUrls(job.id);
   const image = job.images[index] ?? job.images[0];
   const { parameters } = job;
   return (
     <aside class="details">
-      <blockquote dir="auto">{parameters.prompt}</blockquote>
+      {/* It may be long: a keyboard scrolls it. */}
+      <blockquote dir="auto" tabIndex={0}>
+        {parameters.prompt}
+      </blockquote>
       {parameters.negativePrompt !== null && (
         <p class="without" dir="auto">
           Negative prompt: {parameters.negativePrompt}
@@ -37,9 +46,19 @@ export function Details({ job, index }: { job: Job; index: number }) {
         </p>
       ))}
       <Copy job={job} index={index} />
-      <Delete job={job} />
+      <Delete key={job.id} job={job} />
     </aside>
   );
+}
+
+/** What is looked at for a moment, on a page that is no longer young, has URLs that a download can use. */
+function useFreshUrls(id: string): void {
+  const studio = useStudio();
+  useEffect(() => {
+    if (performance.now() < YOUNG_MS) return;
+    const timer = setTimeout(() => void studio.renew(id), LOOKED_AT_MS);
+    return () => clearTimeout(timer);
+  }, [studio, id]);
 }
 
 function Fact({ name, value }: { name: string; value: string | null }) {
@@ -97,7 +116,10 @@ function Actions({ job, index }: { job: Job; index: number }) {
             type="button"
             class="button"
             title="Put all of it into the form"
-            onClick={leaving(() => studio.composer.take(job, seed))}
+            onClick={leaving(() => {
+              studio.composer.take(job, seed);
+              focusPrompt();
+            })}
           >
             Edit
           </button>
@@ -138,14 +160,18 @@ function Copy({ job, index }: { job: Job; index: number }) {
   );
 }
 
-/** Asks once more, in place. */
+/** Asks once more, in place. The focus goes to the answer that changes nothing. */
 function Delete({ job }: { job: Job }) {
   const studio = useStudio();
-  const [isSure, setSure] = useState(false);
+  const [isSure, setSure] = useState<boolean | null>(null);
+  const button = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (isSure !== null) button.current?.focus();
+  }, [isSure]);
   if (studio.viewer.value?.role === "READER") return null;
   if (!isSure) {
     return (
-      <button type="button" class="link" onClick={() => setSure(true)}>
+      <button type="button" class="link" ref={button} onClick={() => setSure(true)}>
         Delete
       </button>
     );
@@ -163,7 +189,7 @@ function Delete({ job }: { job: Job }) {
       >
         Delete
       </button>
-      <button type="button" class="link" onClick={() => setSure(false)}>
+      <button type="button" class="link" ref={button} onClick={() => setSure(false)}>
         Keep
       </button>
     </div>

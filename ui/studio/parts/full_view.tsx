@@ -5,6 +5,7 @@ import { isFinal, type Entry, type Job } from "../state/jobs";
 import type { Open } from "../state/view";
 import { useStudio } from "./context";
 import { Details } from "./details";
+import { hasModifier } from "./keys";
 import { Arrow, Cross } from "./icons";
 import { Toasts } from "./notices";
 import { Picture } from "./picture";
@@ -14,18 +15,18 @@ export function FullView() {
   const studio = useStudio();
   const open = studio.view.open.value;
   // A job that an address names may not be known yet.
-  const [isMissing, setMissing] = useState<string | null>(null);
+  const [missing, setMissing] = useState<string | null>(null);
   studio.jobs.version.value;
   const entry = open === null ? undefined : studio.jobs.get(open.id);
   useEffect(() => {
     if (open === null || entry !== undefined) return;
-    void studio.find(open.id).then((isFound) => setMissing(isFound ? null : open.id));
+    void studio.find(open.id).then((found) => setMissing(found === "missing" ? open.id : null));
   }, [studio, open, entry]);
   useEffect(() => {
-    if (open === null || isMissing !== open.id) return;
+    if (open === null || missing !== open.id) return;
     studio.toasts.say("There is no such job.", { isProblem: true });
     studio.view.close();
-  }, [studio, open, isMissing]);
+  }, [studio, open, missing]);
   // What lies outside of an open dialog is neither seen nor said.
   return open && entry ? <Dialog entry={entry} open={open} /> : <Toasts />;
 }
@@ -50,8 +51,8 @@ function Dialog({ entry, open }: { entry: Entry; open: Open }) {
   // Of the window: what has the focus may go, as the button to the next picture does at the last one. And it looks at
   // what is open by then: keys may be quicker than drawing.
   useEffect(() => {
-    const onKeyDown = ({ key }: KeyboardEvent) => {
-      const step = stepOf(key);
+    const onKeyDown = (event: KeyboardEvent) => {
+      const step = hasModifier(event) ? null : stepOf(event.key);
       const now = view.open.peek();
       const from = now && jobs.get(now.id);
       const to = step && now && from && neighbour(gallery.shown.peek(), from, now.index, step);
@@ -103,7 +104,7 @@ function Stage({ job, entry, index }: { job: Job; entry: Entry; index: number })
   if (image !== undefined) {
     return (
       <div class="stage" style={shape}>
-        <Picture key={image.id} image={image} alt={job.parameters.prompt} width={image.width} />
+        <Picture key={image.id} jobId={job.id} image={image} alt={job.parameters.prompt} width={image.width} />
       </div>
     );
   }
@@ -111,14 +112,14 @@ function Stage({ job, entry, index }: { job: Job; entry: Entry; index: number })
   const { fraction } = job.progress;
   return (
     <div class="stage" style={shape} data-status={job.status}>
-      <Preview job={job} left={1 - fraction} />
+      <Preview key={job.id} job={job} left={1 - fraction} />
       {isFinal(job) ? (
         <p class="why">{job.status === "CANCELED" ? "Canceled" : (job.failure?.message ?? "There are no images.")}</p>
       ) : (
         <div class="underway">
           <p class="phase">
-            <span>{phase}</span>
-            {detail && <span class="eta">{detail}</span>}
+            <bdi>{phase}</bdi>
+            {detail && <bdi class="eta">{detail}</bdi>}
           </p>
           <progress max={1} value={fraction} aria-label="Progress" />
         </div>

@@ -5,6 +5,7 @@ import { mosaicOf } from "../pure/sizes";
 import { counted } from "../pure/words";
 import { isFinal, type Entry } from "../state/jobs";
 import type { Show } from "../state/gallery";
+import { useAnchor } from "./anchor";
 import { Card } from "./card";
 import { useStudio } from "./context";
 import { Empty } from "./empty";
@@ -23,19 +24,32 @@ export function Gallery() {
   const entries = gallery.shown.value;
   const section = useRef<HTMLElement>(null);
   const submissions = studio.submissions.value;
+  const shownFor = useRef(submissions);
   useEffect(() => {
+    if (shownFor.current === submissions) return;
+    shownFor.current = submissions;
     const top = section.current?.getBoundingClientRect().top ?? 0;
     const isSeen = top > -FIRST_CARD && top < innerHeight - FIRST_CARD;
-    if (submissions > 0 && !isSeen) section.current?.scrollIntoView({ block: "start", behavior: scrolling() });
+    if (!isSeen) section.current?.scrollIntoView({ block: "start", behavior: scrolling() });
   }, [submissions]);
-  const isUnused = entries.length === 0 && !gallery.isLoading.value && !gallery.isNarrowed && !gallery.hasMore.value;
+  const refused = studio.refused.value;
+  const isKnown = !gallery.isLoading.value && refused === null;
+  const isUnused = entries.length === 0 && isKnown && !gallery.isNarrowed && !gallery.hasMore.value;
   return (
     <section class="gallery" ref={section} aria-label="Images" aria-busy={gallery.isLoading.value}>
       {!isUnused && <Filter />}
       {isUnused ? <Empty /> : <Wall entries={entries} />}
       {gallery.problem.value !== null && <p class="line">{gallery.problem.value} Trying again…</p>}
+      {refused !== null && (
+        <p class="line" role="alert">
+          {refused}
+          <button type="button" class="button" onClick={() => studio.tryAgain()}>
+            Try again
+          </button>
+        </p>
+      )}
       {entries.length === 0 && gallery.isLoading.value && gallery.problem.value === null && <Awaited />}
-      {entries.length === 0 && !gallery.isLoading.value && gallery.isNarrowed && (
+      {entries.length === 0 && isKnown && gallery.isNarrowed && (
         <p class="line">
           No job matches.
           <button type="button" class="button" onClick={() => gallery.widen()}>
@@ -80,13 +94,12 @@ function Filter() {
   const input = useRef<HTMLInputElement>(null);
   const search = gallery.search.value;
   useEffect(() => {
-    // Whoever generates sees all again.
-    if (search === "" && input.current) input.current.value = "";
+    // Whoever generates sees all again; whoever comes back, what they had searched for.
+    const isTyping = search !== "" && document.activeElement === input.current;
+    if (input.current && !isTyping) input.current.value = search;
     clearTimeout(timer.current);
   }, [search, studio.submissions.value]);
-  const seen = gallery.shown.value.length;
-  // While all that there is was read, it is counted here: jobs come and go.
-  const total = gallery.hasMore.value ? Math.max(seen, gallery.total.value ?? 0) : seen;
+  const total = gallery.total.value ?? gallery.shown.value.length;
   return (
     <form class="filter" role="search" onSubmit={(event) => event.preventDefault()}>
       <label class="search">
@@ -129,6 +142,12 @@ function Wall({ entries }: { entries: readonly Entry[] }) {
   const rows = useMemo(
     () => layOut(entries.map(ratioOf), { width, wantedHeight, gap }),
     [entries, width, wantedHeight, gap],
+  );
+  const keys = useMemo(() => entries.map(({ key }) => key), [entries]);
+  useAnchor(
+    wall,
+    useMemo(() => ({ rows, keys }), [rows, keys]),
+    studio.submissions.value,
   );
   const [from, to] = useVisiblePart(wall);
   const drawn = withFocused(rowsBetween(rows, from, to), rows, focused);

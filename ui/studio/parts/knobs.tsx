@@ -1,5 +1,6 @@
 /** Everything of a generation but its words. */
-import { useEffect, useState } from "preact/hooks";
+import type { RefObject } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { RATIOS } from "../pure/sizes";
 import { counted } from "../pure/words";
 import { randomSeed, type Model, type Size } from "../state/composer";
@@ -10,19 +11,24 @@ import { Problem } from "./problem";
 
 const MOST_GUIDANCE = 20;
 
+const FOLDED_IN_MORE = ["negativePrompt", "steps", "guidanceScale"];
+const FOLDED = [...FOLDED_IN_MORE, "size", "count", "seed", "modelId"];
+
 export function Knobs() {
   const { composer } = useStudio();
   const isWide = useIsWide();
+  const options = useUnfolded(FOLDED);
+  const more = useUnfolded(FOLDED_IN_MORE);
   const model = composer.model.value;
   if (model === null) return <div class="awaited options" />;
   const { width, height } = composer.dimensions.value;
   return (
-    <details class="options" open={isWide}>
+    <details class="options" open={isWide} ref={options}>
       <summary>{`${width} × ${height}, ${counted(composer.count.value, "image")}, ${model.name}`}</summary>
       <div>
         <Sizes model={model} />
         <Count most={model.limits.maxCount} />
-        <details class="more-knobs">
+        <details class="more-knobs" ref={more}>
           <summary>More</summary>
           <div class="knobs">
             <Negative />
@@ -52,6 +58,17 @@ export function Knobs() {
       </div>
     </details>
   );
+}
+
+/** Opens what is folded in when something is wrong with one of its fields. */
+function useUnfolded(fields: readonly string[]): RefObject<HTMLDetailsElement | null> {
+  const { composer } = useStudio();
+  const details = useRef<HTMLDetailsElement>(null);
+  const isWrong = fields.some((field) => composer.problemAt(field) !== null);
+  useEffect(() => {
+    if (isWrong && details.current) details.current.open = true;
+  }, [isWrong]);
+  return details;
 }
 
 /** Whether the form has a column of its own, as in looks/page.css. */

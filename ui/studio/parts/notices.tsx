@@ -29,7 +29,8 @@ export function Toasts() {
   return (
     <>
       <div class="unseen" role="status" aria-live="polite">
-        {announcement.value}
+        {/* Equal words are said again. */}
+        <p key={announcement.value.id}>{announcement.value.text}</p>
       </div>
       <div class="toasts" role="status" aria-live="polite">
         {toasts.shown.value.map(({ id, text, isProblem }) => (

@@ -11,14 +11,16 @@ const HASH_SIDE = 24;
 const MUCH_LARGER = 1.3;
 
 interface Props {
+  readonly jobId: string;
   readonly image: Image;
   readonly alt: string;
   /** How wide it is drawn, in CSS pixels. */
   readonly width: number;
 }
 
-export function Picture({ image, alt, width }: Props) {
-  const { live, isOnline } = useStudio();
+export function Picture({ jobId, image, alt, width }: Props) {
+  const studio = useStudio();
+  const { live, isOnline } = studio;
   const [isThere, setThere] = useState(false);
   const [hasFailed, setFailed] = useState(false);
   const [attempt, setAttempt] = useState(0);
@@ -33,6 +35,7 @@ export function Picture({ image, alt, width }: Props) {
     setFailed(false);
     setAttempt(attempt + 1);
   }, [isConnected]);
+  useEffect(() => setFailed(false), [image.url]);
   const thumbnailWidth = Math.round(THUMBNAIL_SIDE * Math.min(1, image.width / image.height));
   return (
     <span class="picture" data-there={isThere}>
@@ -50,6 +53,8 @@ export function Picture({ image, alt, width }: Props) {
         onError={() => {
           setThere(false);
           setFailed(true);
+          // Its URL may have ended.
+          void studio.renew(jobId);
         }}
       />
       {hasFailed && <span class="lost">This image cannot be loaded.</span>}

@@ -1,10 +1,14 @@
 /** Where the server wants an API key. */
+import { useEffect, useRef } from "preact/hooks";
 import { useStudio } from "./context";
 import { Toasts } from "./notices";
 
 export function SignIn() {
   const studio = useStudio();
   const wasRefused = studio.session.token.value !== null;
+  // `autofocus` works once for each page that is loaded.
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
   return (
     <main class="sign-in">
       <form
@@ -23,7 +27,7 @@ export function SignIn() {
           autocomplete="off"
           spellcheck={false}
           required
-          autofocus
+          ref={field}
           aria-invalid={wasRefused}
           aria-describedby="key-hint"
         />

@@ -3,6 +3,8 @@ import { computed, signal, type ReadonlySignal } from "@preact/signals";
 import type { UserProblem } from "../api/errors";
 import type { AspectRatio, GenerateImageInput, WelcomeQuery } from "../api/operations";
 import { dimensionsOf, RATIOS, type Dimensions } from "../pure/sizes";
+import { LARGEST_SEED, problemsOf } from "./checks";
+import { Fields } from "./fields";
 import type { Job } from "./jobs";
 
 export type Model = WelcomeQuery["models"][number];
@@ -12,27 +14,26 @@ export type Format = Job["parameters"]["format"];
 /** `native` is the size that the model makes when it is not told. */
 export type Size = AspectRatio | "native" | "custom";
 
-const SEEDS = 2 ** 32;
-
 export class Composer {
   readonly models = signal<readonly Model[]>([]);
   readonly styles = signal<readonly Style[]>([]);
 
-  readonly prompt = signal("");
-  readonly negativePrompt = signal("");
-  readonly styleId = signal<string | null>(null);
-  readonly modelId = signal<string | null>(null);
-  readonly size = signal<Size>("native");
-  readonly custom = signal<Dimensions>({ width: 0, height: 0 });
+  readonly #fields = new Fields();
+  readonly prompt = this.#fields.make("");
+  readonly negativePrompt = this.#fields.make("");
+  readonly styleId = this.#fields.make<string | null>(null);
+  readonly modelId = this.#fields.make<string | null>(null);
+  readonly size = this.#fields.make<Size>("native");
+  readonly custom = this.#fields.make<Dimensions>({ width: 0, height: 0 });
   /** Null: as the model has it. */
-  readonly steps = signal<number | null>(null);
-  readonly guidance = signal<number | null>(null);
+  readonly steps = this.#fields.make<number | null>(null);
+  readonly guidance = this.#fields.make<number | null>(null);
   /** Null: another one each time. */
-  readonly seed = signal<number | null>(null);
-  readonly count = signal(1);
-  readonly format = signal<Format>("JPEG");
-  /** What the server has said of the last try. */
-  readonly problems = signal<readonly UserProblem[]>([]);
+  readonly seed = this.#fields.make<number | null>(null);
+  readonly count = this.#fields.make(1);
+  readonly format = this.#fields.make<Format>("JPEG");
+  /** What is wrong with the last try. */
+  readonly problems = this.#fields.make<readonly UserProblem[]>([]);
 
   readonly model: ReadonlySignal<Model | null> = computed(() => {
     const models = this.models.value;
@@ -64,7 +65,13 @@ export class Composer {
     };
   });
 
-  /** What the server has said of a field of the input, such as `size`; of none in particular when null. */
+  /** Whether it can be asked for; what is wrong is said at its field. */
+  check(): boolean {
+    this.problems.value = problemsOf(this.input.peek(), this.model.peek());
+    return this.problems.peek().length === 0;
+  }
+
+  /** What is wrong with a field of the input, such as `size`; of none in particular when null. */
   problemAt(field: string | null): string | null {
     const found = this.problems.value.find(({ path }) => fieldOf(path) === field);
     return found?.message ?? null;
@@ -73,6 +80,12 @@ export class Composer {
   welcome({ models, styles }: Pick<WelcomeQuery, "models" | "styles">): void {
     this.models.value = models;
     this.styles.value = styles;
+  }
+
+  /** Forget what the caller has chosen, and what there is to choose from. Returns what takes the first back. */
+  empty(): () => void {
+    this.welcome({ models: [], styles: [] });
+    return this.#fields.empty();
   }
 
   /** Another model has other bounds. */
@@ -124,7 +137,7 @@ export class Composer {
 }
 
 export function randomSeed(): number {
-  return Math.floor(Math.random() * SEEDS);
+  return Math.floor(Math.random() * (LARGEST_SEED + 1));
 }
 
 /** The input that a job was made from, for another try. */

@@ -25,7 +25,10 @@ export class Estimator {
     return effect(() => {
       version.value;
       const asked = input.value;
-      if (this.#composer.model.value === null) return undefined;
+      if (this.#composer.model.value === null) {
+        this.estimate.value = null;
+        return undefined;
+      }
       const stop = new AbortController();
       const timer = setTimeout(() => void this.#ask(asked, stop.signal), QUIET_MS);
       return () => {

@@ -33,6 +33,8 @@ export class Jobs {
 
   readonly #byKey = new Map<string, Known>();
   readonly #keyOfId = new Map<string, string>();
+  // They do not come back: what says otherwise was said before.
+  readonly #deleted = new Set<string>();
   // A clock of its own: what happened before what.
   #clock = 0;
 
@@ -43,6 +45,10 @@ export class Jobs {
 
   get(id: string): Entry | undefined {
     return this.#byKey.get(this.#keyOfId.get(id) ?? id);
+  }
+
+  isDeleted(id: string): boolean {
+    return this.#deleted.has(id);
   }
 
   /** Put a job up before the server knows of it. `key` is its idempotency key, and the end of its reference. */
@@ -73,30 +79,53 @@ export class Jobs {
     });
   }
 
+  /** Let go of what is no longer there: what a complete answer should hold, and does not, unless it has changed since the
+   * question. */
+  reconcile(jobs: Iterable<Job>, askedAt: number, shouldHold: (job: Job) => boolean): void {
+    const there = new Set(Array.from(jobs, ({ id }) => id));
+    batch(() => {
+      for (const { job, sending, changedAt } of [...this.#byKey.values()]) {
+        const known = job.peek();
+        const isMissing = sending.peek() === null && !there.has(known.id) && shouldHold(known);
+        if (isMissing && changedAt < askedAt) this.#remove(known.id);
+      }
+    });
+  }
+
   /** Take an event over. Those of one stream come in order. */
   happened(event: JobEvent): void {
     batch(() => {
-      if (event.job === null) this.#remove(event.jobId);
-      else this.#put(event.job);
+      if (event.job === null) {
+        this.#deleted.add(event.jobId);
+        this.#remove(event.jobId);
+      } else this.#put(event.job);
     });
   }
 
   clear(): void {
     this.#byKey.clear();
     this.#keyOfId.clear();
+    this.#deleted.clear();
     this.#changed();
   }
 
   #find(job: Job): Known | undefined {
+    const key = this.#keyOfId.get(job.id);
+    if (key !== undefined) return this.#byKey.get(key);
     // The event of a job may overtake the answer to its mutation: then its reference says which draft it is.
-    return this.#byKey.get(this.#keyOfId.get(job.id) ?? keyOf(job.reference) ?? job.id);
+    const own = this.#byKey.get(keyOf(job.reference) ?? "");
+    return own?.sending.peek() == null ? undefined : own;
   }
 
   #put(job: Job): void {
+    if (this.#deleted.has(job.id)) return;
     const known = this.#find(job);
     if (known === undefined) {
-      this.#byKey.set(job.id, { key: job.id, job: signal(job), sending: signal(null), changedAt: this.#tick() });
-      this.#keyOfId.set(job.id, job.id);
+      const own = keyOf(job.reference);
+      // By its reference, so that it is found by whoever has asked for it and heard no answer.
+      const key = own === undefined || this.#byKey.has(own) ? job.id : own;
+      this.#byKey.set(key, { key, job: signal(job), sending: signal(null), changedAt: this.#tick() });
+      this.#keyOfId.set(job.id, key);
       this.#changed();
       return;
     }

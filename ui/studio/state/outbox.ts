@@ -1,5 +1,5 @@
 /** What was asked for and is not answered yet. It is kept by the window, so that a reload asks for it again: with the
- * same idempotency key, and so not twice. */
+ * same idempotency key, and so not twice. Each says who has asked, since another may sign in to the same window. */
 import type { GenerateImageInput } from "../api/operations";
 import type { Job } from "./jobs";
 import { keep, kept } from "./kept";
@@ -9,6 +9,8 @@ const NAME = "text2image:outbox";
 const KEPT_MS = 23 * 3600 * 1000;
 
 export interface Asked {
+  /** ID of the viewer who has asked. */
+  readonly caller: string;
   /** The idempotency key of the input. */
   readonly key: string;
   readonly input: GenerateImageInput;
@@ -19,8 +21,9 @@ export interface Asked {
 export class Outbox {
   #asked: readonly Asked[] = read();
 
-  /** Oldest first. */
-  get all(): readonly Asked[] {
+  /** What a caller has asked for, oldest first. What others have is forgotten. */
+  of(caller: string): readonly Asked[] {
+    this.#become(this.#asked.filter((asked) => asked.caller === caller));
     return this.#asked;
   }
 
@@ -43,8 +46,22 @@ export class Outbox {
   }
 }
 
+/** What is no outbox, as that of another version may be, counts as none. */
 function read(): readonly Asked[] {
-  const text = kept(NAME);
-  const asked = text === null ? [] : (JSON.parse(text) as Asked[]);
-  return asked.filter(({ draft }) => Date.now() - Date.parse(draft.createdAt) < KEPT_MS);
+  let found: unknown;
+  try {
+    found = JSON.parse(kept(NAME) ?? "[]");
+  } catch {
+    return [];
+  }
+  if (!Array.isArray(found)) return [];
+  return found.filter(isAsked).filter(({ draft }) => Date.now() - Date.parse(draft.createdAt) < KEPT_MS);
+}
+
+function isAsked(found: unknown): found is Asked {
+  const { caller, key, input, draft } = (found ?? {}) as {
+    readonly [Name in keyof Asked]?: Partial<Asked[Name]> | null;
+  };
+  const isNamed = typeof caller === "string" && typeof key === "string";
+  return isNamed && typeof input?.prompt === "string" && !!draft?.createdAt && !!draft.parameters && !!draft.progress;
 }

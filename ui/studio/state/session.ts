@@ -3,22 +3,48 @@
 import { signal } from "@preact/signals";
 import { keep, kept } from "./kept";
 
-const NAME = "text2image:key";
+const KEY = "text2image:key";
+const CALLER = "text2image:caller";
 
 export class Session {
-  readonly token = signal<string | null>(kept(NAME));
+  readonly token = signal<string | null>(kept(KEY));
   /** The server has said that it wants a key, or another. */
   readonly isSignedOut = signal(false);
+  #caller: string | null = kept(CALLER);
+
+  /** ID of the viewer who the key is known to be of: it is kept with it. Null when the server has not said it yet. */
+  get caller(): string | null {
+    return this.#caller;
+  }
+
+  /** The server has taken the key, and said whose it is. */
+  accepted(caller: string): void {
+    this.#know(caller);
+    this.isSignedOut.value = false;
+  }
+
+  /** The server has not taken the key. */
+  refused(): void {
+    this.#know(null);
+    this.isSignedOut.value = true;
+  }
 
   signIn(token: string): void {
-    keep(NAME, token);
+    keep(KEY, token);
+    this.#know(null);
     this.token.value = token;
     this.isSignedOut.value = false;
   }
 
   signOut(): void {
-    keep(NAME, null);
+    keep(KEY, null);
+    this.#know(null);
     this.token.value = null;
     this.isSignedOut.value = true;
+  }
+
+  #know(caller: string | null): void {
+    this.#caller = caller;
+    keep(CALLER, caller);
   }
 }

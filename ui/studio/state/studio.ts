@@ -1,29 +1,34 @@
 /** All that the page knows and can do. It uses nothing but the public API. */
-import { batch, signal } from "@preact/signals";
-import { messageOf, Refused, SignedOut, type UserProblem } from "../api/errors";
+import { batch, computed, signal, type ReadonlySignal } from "@preact/signals";
+import { endsSession, messageOf, SignedOut, type UserProblem } from "../api/errors";
 import { Http } from "../api/http";
 import { Live, type JobEvent, type LiveState } from "../api/live";
 import {
-  AvailabilityDocument,
   CancelDocument,
   DeleteDocument,
-  GenerateDocument,
-  OneJobDocument,
   WelcomeDocument,
   type GenerateImageInput,
   type WelcomeQuery,
 } from "../api/operations";
 import { duration } from "../pure/words";
+import { watchAvailability } from "./availability";
 import { Composer, inputOf, randomSeed } from "./composer";
+import { draftOf, sketchOf, type Sketch } from "./draft";
 import { Estimator } from "./estimate";
 import { Gallery } from "./gallery";
-import { isFinal, Jobs, referenceOf, type Job } from "./jobs";
-import { Outbox, type Asked } from "./outbox";
+import { isFinal, Jobs, type Job } from "./jobs";
+import { Reader, type Found } from "./reader";
+import { Sender } from "./sender";
 import { Session } from "./session";
 import { Toasts } from "./toasts";
 import { View } from "./view";
 
-const AVAILABILITY_EVERY_MS = 20_000;
+/** What a caller has on the page, put away until it is known who comes next. */
+interface Aside {
+  /** ID of the viewer. */
+  readonly caller: string;
+  readonly restore: () => void;
+}
 
 export class Studio {
   readonly session = new Session();
@@ -39,12 +44,17 @@ export class Studio {
   readonly isOnline = signal(navigator.onLine);
   /** How often something was asked for: what was, is to be seen. */
   readonly submissions = signal(0);
-  /** For screen readers. */
-  readonly announcement = signal("");
+  /** For screen readers. Each has its ID: equal texts are said again. */
+  readonly announcement = signal<{ readonly id: number; readonly text: string }>({ id: 0, text: "" });
+  /** Why the page cannot go on, until `tryAgain`. */
+  readonly refused: ReadonlySignal<string | null>;
 
   readonly #live: Live;
-  readonly #outbox = new Outbox();
-  #sending = new AbortController();
+  readonly #sender: Sender;
+  readonly #reader: Reader;
+  /** Why the server has not said what there is. */
+  readonly #unwelcome = signal<string | null>(null);
+  #aside: Aside | null = null;
   #ends: (() => void)[] = [];
 
   /** `url` is that of the API, absolute. */
@@ -53,13 +63,19 @@ export class Studio {
     this.http = new Http(url.href, token);
     this.gallery = new Gallery(this.http, this.jobs);
     this.estimator = new Estimator(this.http, this.composer);
+    this.refused = computed(() => this.#unwelcome.value ?? this.gallery.refused.value);
+    this.#sender = new Sender(this.http, this.jobs, {
+      onRefused: (input, problems) => this.#refused(input, problems),
+      onProblem: this.fail,
+    });
+    this.#reader = new Reader(this.http, this.jobs, this.fail);
     this.#live = new Live(url.href.replace(/^http/, "ws"), token, {
       onEvent: (event) => this.#happened(event),
       onState: (state) => {
         this.live.value = state;
         if (state.is === "refused") this.fail(new SignedOut());
       },
-      onGap: () => this.gallery.reload(this.fail),
+      onGap: () => this.gallery.refresh(this.fail),
     });
     addEventListener("online", () => (this.isOnline.value = true));
     addEventListener("offline", () => (this.isOnline.value = false));
@@ -68,13 +84,15 @@ export class Studio {
   /** Read what there is, follow what happens, and ask again for what was not answered before a reload. */
   start(): void {
     this.#end();
-    for (const asked of this.#outbox.all) if (this.jobs.get(asked.key) === undefined) void this.#send(asked);
+    this.http.begin();
+    // The key is the same as before the reload, and so its caller.
+    if (this.session.caller !== null) this.#sender.resume(this.session.caller);
     this.#live.start();
     this.#ends = [
       () => this.#live.stop(),
       this.gallery.start(this.fail),
       this.estimator.start(this.jobs.version),
-      this.#watchAvailability(),
+      watchAvailability(this.http, this.composer),
     ];
     void this.#welcome();
   }
@@ -84,30 +102,28 @@ export class Studio {
     this.start();
   }
 
+  /** Nothing of the caller stays, nor of what was not answered. */
   signOut(): void {
-    this.#end();
-    // What is not answered yet was asked for by whoever signs out, and by nobody who may come.
-    this.#sending.abort();
-    this.#sending = new AbortController();
-    this.#outbox.clear();
     batch(() => {
-      this.jobs.clear();
-      this.viewer.value = null;
+      this.#end();
+      this.#empty();
+      this.view.close();
+      this.#sender.forget();
+      this.#aside = null;
       this.session.signOut();
     });
+  }
+
+  /** Ask once more for what was refused. */
+  tryAgain(): void {
+    if (this.#unwelcome.peek() !== null) void this.#welcome();
+    this.gallery.tryAgain();
   }
 
   /** Ask for what the composer holds. */
   generate(): void {
     const { composer } = this;
-    composer.problems.value = [];
-    const input = composer.input.peek();
-    if (input.prompt === "") {
-      const message = "Write a prompt first.";
-      composer.problems.value = [{ __typename: "InvalidInputError", message, path: ["prompt"] }];
-      return;
-    }
-    this.#submit(input, this.#sketchOf(input));
+    if (composer.check()) this.#submit(composer.input.peek(), sketchOf(composer.input.peek(), composer));
   }
 
   /** The same again: with the seed that it had, and so the same picture. */
@@ -132,33 +148,26 @@ export class Studio {
   async delete(job: Job): Promise<void> {
     await this.#change(async () => {
       const { deleteJob } = await this.http.ask(DeleteDocument, { id: job.id }, { onWait: this.#tellOfWaiting });
-      this.jobs.happened({ kind: "DELETED", cursor: "", jobId: job.id, job: null });
-      return deleteJob.errors;
+      this.#happened({ kind: "DELETED", cursor: "", jobId: job.id, job: null });
+      // It is gone, whether by this or by a try before it, whose answer was lost.
+      return deleteJob.errors.filter(({ __typename }) => __typename !== "JobNotFoundError");
     });
   }
 
   /** Read a job that an address names and that is on no page yet. */
-  async find(id: string): Promise<boolean> {
-    if (this.jobs.get(id)) return true;
-    try {
-      const askedAt = this.jobs.asked();
-      const { job } = await this.http.ask(OneJobDocument, { id }, { onWait: () => undefined });
-      if (job) this.jobs.answered([job], askedAt);
-      return job !== null;
-    } catch (problem) {
-      this.fail(problem);
-      return false;
-    }
+  find(id: string): Promise<Found> {
+    return this.#reader.find(id);
+  }
+
+  /** Read a job again whose URLs have ended, once a minute at most. */
+  renew(id: string): Promise<void> {
+    return this.#reader.renew(id);
   }
 
   /** Say what went wrong; where a credential is wanted, ask for it. */
   readonly fail = (problem: unknown): void => {
-    if (problem instanceof SignedOut) {
-      this.#end();
-      this.session.isSignedOut.value = true;
-    } else {
-      this.toasts.say(messageOf(problem), { isProblem: true });
-    }
+    if (problem instanceof SignedOut) this.#lose();
+    else if (!endsSession(problem)) this.toasts.say(messageOf(problem), { isProblem: true });
   };
 
   readonly #tellOfWaiting = ({ message }: Error, attempt: number): void => {
@@ -166,103 +175,77 @@ export class Studio {
   };
 
   #end(): void {
+    this.http.end();
     for (const end of this.#ends) end();
     this.#ends = [];
   }
 
+  /** The key has ended. What is on the page is put away until its caller comes back. */
+  #lose(): void {
+    const caller = this.session.caller;
+    batch(() => {
+      this.#end();
+      const restore = this.#empty();
+      if (caller !== null) this.#aside = { caller, restore };
+      this.session.refused();
+    });
+  }
+
+  /** Returns what takes back what the caller has filled in, and looks at. */
+  #empty(): () => void {
+    this.jobs.clear();
+    this.viewer.value = null;
+    this.#unwelcome.value = null;
+    this.#announce("");
+    const restores = [this.composer.empty(), this.gallery.empty()];
+    // An address that was opened before anybody had signed in is looked at by whoever does.
+    if (this.session.caller !== null) this.view.cover();
+    return () => {
+      for (const restore of restores) restore();
+      this.view.reveal();
+    };
+  }
+
   async #welcome(): Promise<void> {
+    this.#unwelcome.value = null;
     try {
       const known = await this.http.ask(WelcomeDocument, {}, { onWait: () => undefined });
       batch(() => {
         this.viewer.value = known.viewer;
-        this.session.isSignedOut.value = false;
         this.composer.welcome(known);
+        this.#arrived(known.viewer.id);
       });
     } catch (problem) {
+      if (!endsSession(problem)) this.#unwelcome.value = messageOf(problem);
       this.fail(problem);
     }
   }
 
-  #watchAvailability(): () => void {
-    const timer = setInterval(() => {
-      if (document.hidden) return;
-      void this.http.ask(AvailabilityDocument, {}).then(
-        ({ models }) => {
-          const now = new Map(models.map(({ id, availability }) => [id, availability]));
-          this.composer.models.value = this.composer.models
-            .peek()
-            .map((model) => ({ ...model, availability: now.get(model.id) ?? "UNAVAILABLE" }));
-        },
-        () => undefined,
-      );
-    }, AVAILABILITY_EVERY_MS);
-    return () => clearInterval(timer);
+  #arrived(caller: string): void {
+    this.session.accepted(caller);
+    const aside = this.#aside;
+    this.#aside = null;
+    if (aside?.caller === caller) aside.restore();
+    else if (aside !== null) this.view.close();
+    this.#sender.resume(caller);
   }
 
   #repeat(job: Job, seed: number): void {
-    this.#submit(inputOf(job, seed), {
-      ...job.parameters,
-      seed,
-      model: job.model,
-    });
+    this.#submit(inputOf(job, seed), { ...job.parameters, seed, model: job.model });
   }
 
-  /** What the server will make of the input, as far as one can tell. */
-  #sketchOf(input: GenerateImageInput): Sketch {
-    const { model, dimensions, styles } = this.composer;
-    const defaults = model.peek()?.defaults;
-    return {
-      prompt: input.prompt,
-      negativePrompt: input.negativePrompt ?? null,
-      renderedPrompt: input.prompt,
-      steps: input.steps ?? defaults?.steps ?? 0,
-      guidanceScale: input.guidanceScale ?? defaults?.guidanceScale ?? 0,
-      seed: input.seed ?? 0,
-      count: input.count ?? 1,
-      format: input.format ?? "JPEG",
-      style: styles.peek().find(({ id }) => id === input.style) ?? null,
-      width: dimensions.peek().width,
-      height: dimensions.peek().height,
-      model: model.peek(),
-    };
-  }
-
-  #submit(input: GenerateImageInput, { model, ...parameters }: Sketch): void {
-    const key = newKey();
-    const asked: Asked = {
-      key,
-      input: { ...input, idempotencyKey: key, reference: referenceOf(key) },
-      draft: unsent(parameters, model),
-    };
-    this.#outbox.put(asked);
+  #submit(input: GenerateImageInput, sketch: Sketch): void {
+    const viewer = this.viewer.peek();
+    if (viewer === null) {
+      this.toasts.say("The server has not answered yet. Try again in a moment.", { isProblem: true });
+      return;
+    }
     batch(() => {
       this.gallery.widen();
       this.submissions.value += 1;
-      void this.#send(asked);
+      this.#sender.submit(viewer.id, input, draftOf(sketch));
+      this.#announce(`Queued: ${input.prompt}`);
     });
-  }
-
-  /** Put the card up, and ask until there is an answer. */
-  async #send({ key, input, draft }: Asked): Promise<void> {
-    const entry = this.jobs.draft(key, draft);
-    const { signal } = this.#sending;
-    const onWait = () => {
-      // Unless an event has brought it meanwhile.
-      if (entry.sending.peek() !== null) entry.sending.value = "waiting";
-    };
-    try {
-      const askedAt = this.jobs.asked();
-      const { generateImage } = await this.http.ask(GenerateDocument, { input }, { signal, onWait });
-      if (generateImage.job) this.jobs.answered([generateImage.job], askedAt);
-      else this.#refused(input, generateImage.errors);
-    } catch (problem) {
-      if (signal.aborted) return;
-      if (problem instanceof Refused) {
-        this.#refused(input, [{ __typename: problem.code, message: problem.message, path: null }]);
-      } else this.fail(problem);
-    }
-    this.jobs.withdraw(key);
-    this.#outbox.drop(key);
   }
 
   #refused({ prompt }: GenerateImageInput, problems: readonly UserProblem[]): void {
@@ -282,52 +265,25 @@ export class Studio {
 
   #happened(event: JobEvent): void {
     const before = this.jobs.get(event.jobId)?.job.peek();
-    this.jobs.happened(event);
     const { job } = event;
+    batch(() => {
+      if (job === null) this.gallery.deleting(event.jobId);
+      this.jobs.happened(event);
+    });
     if (job === null || !isFinal(job) || before === undefined || isFinal(before)) return;
     const what = job.parameters.prompt;
-    if (job.status === "SUCCEEDED") this.announcement.value = `Ready: ${what}`;
-    else if (job.status === "FAILED") this.announcement.value = `Failed: ${what}. ${job.failure?.message ?? ""}`;
-    else this.announcement.value = `Canceled: ${what}`;
+    if (job.status === "SUCCEEDED") this.#announce(`Ready: ${what}`);
+    else if (job.status === "FAILED") this.#announce(`Failed: ${what}. ${job.failure?.message ?? ""}`);
+    else this.#announce(`Canceled: ${what}`);
   }
-}
 
-type Sketch = Job["parameters"] & { readonly model: Job["model"] };
-
-function unsent(parameters: Job["parameters"], model: Job["model"]): Job {
-  return {
-    id: "",
-    status: "QUEUED",
-    createdAt: new Date().toISOString(),
-    queuePosition: null,
-    reference: null,
-    cost: null,
-    cancelOutcome: null,
-    model,
-    parameters,
-    progress: {
-      phase: "WAITING",
-      fraction: 0,
-      step: 0,
-      totalSteps: parameters.steps,
-      etaSeconds: null,
-      basis: "ESTIMATED",
-      previewUrl: null,
-    },
-    images: [],
-    withheld: [],
-    failure: null,
-    timings: { queueSeconds: null, inferenceSeconds: null, storeSeconds: null, totalSeconds: null },
-  };
+  #announce(text: string): void {
+    this.announcement.value = { id: this.announcement.peek().id + 1, text };
+  }
 }
 
 function withDelay(problem: UserProblem): UserProblem {
   const seconds = problem.retryAfterSeconds;
   if (seconds === undefined) return problem;
   return { ...problem, message: `${problem.message} Try again in ${duration(seconds)}.` };
-}
-
-/** crypto.randomUUID is there on https and on loopback only. */
-function newKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -23,6 +23,15 @@ export class View {
     this.open.value = open;
   }
 
+  /** Show nothing, until `reveal`: it stays in the address. */
+  cover(): void {
+    this.open.value = null;
+  }
+
+  reveal(): void {
+    this.open.value = read();
+  }
+
   close(): void {
     this.open.value = null;
     if ((history.state as { isOurs?: boolean } | null)?.isOurs) history.back();
@@ -32,5 +41,10 @@ export class View {
 
 function read(): Open | null {
   const [id, index] = location.hash.slice(1).split("/");
-  return id ? { id: decodeURIComponent(id), index: Number(index) || 0 } : null;
+  try {
+    return id ? { id: decodeURIComponent(id), index: Number(index) || 0 } : null;
+  } catch {
+    // An address that was cut off names nothing.
+    return null;
+  }
 }

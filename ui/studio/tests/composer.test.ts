@@ -1,17 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { Composer, inputOf, type Model } from "../state/composer";
+import { Composer, inputOf } from "../state/composer";
 import { aJob } from "./a_job";
-
-const MODEL: Model = {
-  id: "model",
-  name: "sketch",
-  description: null,
-  isDefault: true,
-  availability: "READY",
-  license: null,
-  defaults: { width: 768, height: 768, steps: 50, guidanceScale: 7.5 },
-  limits: { maxCount: 4, maxDimension: 1536, maxPromptLength: 2000, maxSteps: 100, sizeMultiple: 8 },
-};
+import { MODEL } from "./a_server";
 
 function aComposer(): Composer {
   const composer = new Composer();
@@ -90,5 +80,67 @@ describe("what is asked for", () => {
     expect(composer.problemAt("size")).toBe("too wide");
     expect(composer.problemAt(null)).toBe("full");
     expect(composer.problemAt("prompt")).toBeNull();
+  });
+
+  test.each([-1, 0.5, 2 ** 32, NaN])("no seed is %d", (seed) => {
+    const composer = aComposer();
+    composer.prompt.value = "a lighthouse";
+    composer.seed.value = seed;
+
+    expect(composer.check()).toBe(false);
+    expect(composer.problemAt("seed")).toBe("A whole number, 0 to 4294967295.");
+  });
+
+  test.each([
+    { width: 0, height: 768 },
+    { width: 1544, height: 768 },
+    { width: 768, height: 700.5 },
+    { width: 768, height: 700 },
+    { width: NaN, height: 768 },
+  ])("no picture is $width by $height", (custom) => {
+    const composer = aComposer();
+    composer.prompt.value = "a lighthouse";
+    composer.size.value = "custom";
+    composer.custom.value = custom;
+
+    expect(composer.check()).toBe(false);
+    expect(composer.problemAt("size")).toBe("Multiples of 8, up to 1536.");
+  });
+
+  test("the ends of what is allowed are allowed, and nothing is said any more", () => {
+    const composer = aComposer();
+    expect(composer.check()).toBe(false);
+    expect(composer.problemAt("prompt")).toBe("Write a prompt first.");
+
+    composer.prompt.value = "a lighthouse";
+    composer.size.value = "custom";
+    composer.custom.value = { width: 8, height: 1536 };
+    for (const seed of [0, 2 ** 32 - 1, null]) {
+      composer.seed.value = seed;
+      expect(composer.check()).toBe(true);
+    }
+
+    expect(composer.problems.value).toEqual([]);
+  });
+});
+
+describe("a form that is emptied", () => {
+  test("holds nothing, and is filled in again as it was, but for what was written meanwhile", () => {
+    const composer = aComposer();
+    composer.prompt.value = "a lighthouse";
+    composer.negativePrompt.value = "rain";
+    composer.seed.value = 7;
+
+    const restore = composer.empty();
+    expect([composer.prompt.value, composer.negativePrompt.value, composer.seed.value]).toEqual(["", "", null]);
+    expect(composer.model.value).toBeNull();
+    composer.prompt.value = "a castle";
+    restore();
+
+    expect([composer.prompt.value, composer.negativePrompt.value, composer.seed.value]).toEqual([
+      "a castle",
+      "rain",
+      7,
+    ]);
   });
 });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { Refused, SignedOut, Unreachable } from "../api/errors";
+import { Ended, Refused, SignedOut, Unreachable } from "../api/errors";
 import { Http } from "../api/http";
 import { AvailabilityDocument } from "../api/operations";
 
@@ -97,7 +97,11 @@ describe("what did not come through", () => {
   });
 
   test("is tried again by whoever waits, until it comes through", async () => {
-    const fetching = answering(new TypeError("fetch failed"), new Response(null, { status: 504 }), json({ data: DATA }));
+    const fetching = answering(
+      new TypeError("fetch failed"),
+      new Response(null, { status: 504 }),
+      json({ data: DATA }),
+    );
     const attempts: number[] = [];
 
     const asked = ask({ onWait: (_, attempt) => attempts.push(attempt) });
@@ -155,5 +159,85 @@ describe("what did not come through", () => {
 
     expect(await problem).toMatchObject({ message: "let go" });
     expect(fetching).toHaveBeenCalledOnce();
+  });
+});
+
+/** A server that answers when the test says so. It lets go of what nobody wants, as `fetch` does. */
+function waiting() {
+  const answers: ((answer: Response) => void)[] = [];
+  const fetching = vi.fn<typeof fetch>(
+    (_, init) =>
+      new Promise((resolve, reject) => {
+        answers.push(resolve);
+        init?.signal?.addEventListener("abort", () => reject(init.signal?.reason as Error));
+      }),
+  );
+  vi.stubGlobal("fetch", fetching);
+  return { answers, fetching };
+}
+
+describe("a server that is silent", () => {
+  test("counts as not there after half a minute, and is asked again", async () => {
+    const { answers, fetching } = waiting();
+    const problems: string[] = [];
+    const asked = ask({ onWait: ({ message }) => problems.push(message) });
+
+    await vi.advanceTimersByTimeAsync(29_999);
+    expect(problems).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(problems).toEqual(["The server does not answer."]);
+    await vi.advanceTimersByTimeAsync(500);
+    answers[1]?.(json({ data: DATA }));
+
+    expect(await asked).toEqual(DATA);
+    expect(fetching).toHaveBeenCalledTimes(2);
+  });
+
+  test("in the middle of an answer is no better", async () => {
+    const fetching = vi.fn<typeof fetch>(async (_, init) => {
+      const body = new ReadableStream({
+        start: (stream) => init?.signal?.addEventListener("abort", () => stream.error(init.signal?.reason)),
+      });
+      return new Response(body);
+    });
+    vi.stubGlobal("fetch", fetching);
+    const problem = problemOf(ask());
+
+    await vi.advanceTimersByTimeAsync(30_000);
+
+    expect(await problem).toMatchObject({ message: "The server does not answer." });
+  });
+});
+
+describe("a session that has ended", () => {
+  test("gets no answers, neither to what is under way nor to what waits", async () => {
+    const { answers } = waiting();
+    const http = new Http(URL, () => null);
+    const underWay = problemOf(http.ask(AvailabilityDocument, {}, { onWait: () => undefined }));
+    const waitsToAskAgain = problemOf(http.ask(AvailabilityDocument, {}, { onWait: () => undefined }));
+    answers[1]?.(new Response(null, { status: 503 }));
+    await vi.advanceTimersByTimeAsync(1);
+
+    http.end();
+
+    expect(await underWay).toBeInstanceOf(Ended);
+    expect(await waitsToAskAgain).toBeInstanceOf(Ended);
+    expect(await problemOf(http.ask(AvailabilityDocument, {}))).toBeInstanceOf(Ended);
+  });
+
+  test("is not ended again by a 401 of its own, once the next has begun", async () => {
+    const answers: ((answer: Response) => void)[] = [];
+    // It has answered already: nothing can be let go of.
+    vi.stubGlobal("fetch", () => new Promise((resolve) => answers.push(resolve)));
+    const http = new Http(URL, () => null);
+    const problem = problemOf(http.ask(AvailabilityDocument, {}));
+
+    http.begin();
+    const asked = http.ask(AvailabilityDocument, {});
+    answers[0]?.(new Response(null, { status: 401 }));
+    answers[1]?.(json({ data: DATA }));
+
+    expect(await problem).toBeInstanceOf(Ended);
+    expect(await asked).toEqual(DATA);
   });
 });

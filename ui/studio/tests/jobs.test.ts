@@ -79,6 +79,45 @@ describe("what is known of jobs", () => {
     expect([...jobs.all()]).toEqual([]);
   });
 
+  test("a deleted job does not come back with an answer that was on its way, nor with a late event", () => {
+    const jobs = new Jobs();
+    jobs.happened(event(aJob()));
+    const askedAt = jobs.asked();
+    jobs.happened({ kind: "DELETED", cursor: "2", jobId: "one", job: null });
+
+    jobs.answered([aJob()], askedAt);
+    jobs.happened(event(aJob({ status: "RUNNING" })));
+
+    expect([...jobs.all()]).toEqual([]);
+  });
+
+  test("what a complete answer does not hold goes, but for drafts and for what has changed since", () => {
+    const jobs = new Jobs();
+    for (const id of ["there", "deleted", "older"]) jobs.happened(event(aJob({ id })));
+    jobs.draft("draft", aJob({ id: "" }));
+    const askedAt = jobs.asked();
+    jobs.happened(event(aJob({ id: "new" })));
+
+    jobs.reconcile([aJob({ id: "there" })], askedAt, ({ id }) => id !== "older");
+
+    expect([...jobs.all()].map(({ job }) => job.value.id)).toEqual(["there", "older", "", "new"]);
+  });
+
+  test("a job that a list brings is known by the key that it was asked for with", () => {
+    const jobs = new Jobs();
+    jobs.answered([aJob({ reference: referenceOf("key") })], jobs.asked());
+
+    expect(jobs.get("key")).toBe(jobs.get("one"));
+  });
+
+  test("two jobs that share a reference are two", () => {
+    const jobs = new Jobs();
+    const reference = referenceOf("copied");
+    jobs.answered([aJob({ reference }), aJob({ id: "two", reference })], jobs.asked());
+
+    expect([...jobs.all()].map(({ job }) => job.value.id)).toEqual(["one", "two"]);
+  });
+
   test("progress draws one card, and no list", () => {
     const jobs = new Jobs();
     jobs.happened(event(aJob({ status: "RUNNING" })));

@@ -4,13 +4,13 @@ import { aJob } from "./a_job";
 
 const HOUR_MS = 3600 * 1000;
 
-function asked(key: string, agedMs = 0): Asked {
+function asked(key: string, { agedMs = 0, caller = "me" } = {}): Asked {
   const createdAt = new Date(Date.now() - agedMs).toISOString();
-  return { key, input: { prompt: "a lighthouse", idempotencyKey: key }, draft: aJob({ id: "", createdAt }) };
+  return { caller, key, input: { prompt: "a lighthouse", idempotencyKey: key }, draft: aJob({ id: "", createdAt }) };
 }
 
-function keys(outbox: Outbox): string[] {
-  return outbox.all.map(({ key }) => key);
+function keys(outbox: Outbox, caller = "me"): string[] {
+  return outbox.of(caller).map(({ key }) => key);
 }
 
 beforeEach(() => {
@@ -32,7 +32,7 @@ describe("what is not answered yet", () => {
     outbox.put(asked("second"));
     outbox.drop("second");
 
-    expect(new Outbox().all).toEqual([first]);
+    expect(new Outbox().of("me")).toEqual([first]);
   });
 
   test("is of nobody when its caller has signed out", () => {
@@ -44,10 +44,32 @@ describe("what is not answered yet", () => {
     expect(keys(new Outbox())).toEqual([]);
   });
 
+  test("is of the caller who has asked, and gone once another comes", () => {
+    const outbox = new Outbox();
+    outbox.put(asked("first"));
+    outbox.put(asked("of another", { caller: "another" }));
+
+    expect(keys(new Outbox(), "another")).toEqual(["of another"]);
+    expect(keys(new Outbox())).toEqual([]);
+  });
+
+  test.each([
+    ["no JSON", "[{"],
+    ["no list", '{"key": "first"}'],
+    [
+      "a list of something else",
+      '[null, 7, "first", {"key": "first"}, {"key": "first", "caller": "me", "draft": null}]',
+    ],
+  ])("counts as nothing where it is %s", (_, text) => {
+    sessionStorage.setItem("text2image:outbox", text);
+
+    expect(keys(new Outbox())).toEqual([]);
+  });
+
   test("is given up before the server forgets its key, and would make it twice", () => {
     const outbox = new Outbox();
-    outbox.put(asked("of yesterday", 24 * HOUR_MS));
-    outbox.put(asked("of this morning", 6 * HOUR_MS));
+    outbox.put(asked("of yesterday", { agedMs: 24 * HOUR_MS }));
+    outbox.put(asked("of this morning", { agedMs: 6 * HOUR_MS }));
 
     expect(keys(new Outbox())).toEqual(["of this morning"]);
   });
