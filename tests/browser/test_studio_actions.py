@@ -185,7 +185,7 @@ async def test_address_of_an_image_leads_back_to_it(
     await studio.page.get_by_role("dialog", name="found by its address").wait_for()
 
 
-@pytest.mark.parametrize("address", ["/#%E0%A4%A", "/#nothing-like-it/0", "/#/0", "/#x/y/z"])
+@pytest.mark.parametrize("address", ["/#nothing-like-it/0", "/#/0", "/#x/y/z"])
 async def test_address_of_nothing_leads_to_the_page(
     open_studio: OpenStudio, shared_server: ServerProcess, address: str
 ) -> None:
@@ -268,7 +268,7 @@ async def test_focus_stays_where_a_button_goes(open_studio: OpenStudio, start_se
     await studio.drawing("to be canceled by keyboard")
     await studio.card("to be canceled by keyboard").get_by_role("button", name="Cancel", exact=True).press("Enter")
     await focused(studio.page, ".card-open")
-    await studio.card("to be canceled by keyboard").get_by_text("Canceled").wait_for()
+    await studio.card("to be canceled by keyboard").get_by_text("Canceled", exact=True).wait_for()
     await focused(studio.page, ".card-open")
 
     await studio.page.get_by_role("button", name="Sign out").press("Enter")

@@ -10,6 +10,7 @@ import { Card } from "./card";
 import { useStudio } from "./context";
 import { Empty } from "./empty";
 import { Search } from "./icons";
+import { hasModifier } from "./keys";
 
 const TYPING_MS = 250;
 // As much above and below the window as the window is tall.
@@ -127,7 +128,7 @@ function Filter() {
           </label>
         ))}
       </fieldset>
-      {total > 0 && <p class="total">{counted(total, "job")}</p>}
+      {total > 0 && <p class="total"><bdi>{counted(total, "job")}</bdi></p>}
     </form>
   );
 }
@@ -158,6 +159,7 @@ function Wall({ entries }: { entries: readonly Entry[] }) {
   }, [studio, to, height, width, studio.gallery.isLoading.value]);
 
   const onKeyDown = (event: KeyboardEvent) => {
+    if (hasModifier(event)) return;
     const at = indexOf(event.target);
     const next =
       at === null ? null : neighbour(rows, at, event.key, getComputedStyle(document.body).direction === "rtl");
