@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
@@ -32,6 +33,7 @@ from graphql_api.domain.ids import new_job_id
 from graphql_api.model_file import DeclaredModel
 from graphql_api.ports import Answer, DeferredEndpoint, Invocation, ModelEndpoint
 from graphql_api.schema import schema
+from graphql_api.schema.trusted import read_trusted_documents
 from graphql_api.service.bench import Backoff
 from graphql_api.service.clock import utc_now
 from graphql_api.service.webhook_signing import WebhookSecrets
@@ -213,7 +215,9 @@ async def _identity_provider(settings: Settings) -> str:
 async def _trusted_documents(settings: Settings) -> str:
     rules = document_rules(settings)
     schema.with_rules(rules)
-    return f"{len(rules.trusted.texts) if rules.trusted else 0} documents{', and no others' * rules.only_trusted}"
+    own = read_trusted_documents(Path(settings.documents)).texts
+    others = ", and no others but the Studio's" if settings.studio else ", and no others"
+    return f"{len(own)} documents{others * rules.only_trusted}"
 
 
 async def _webhooks(settings: Settings) -> str:

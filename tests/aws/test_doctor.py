@@ -72,7 +72,7 @@ def test_what_decides_who_comes_in_is_tried(tmp_path: Path) -> None:
         found, code = findings(tmp_path, {}, **given, **more)
         assert code == 0, found
         assert found["identity provider"]["detail"] == f"{issuer.issuer} has 1 keys"
-        assert found["trusted documents"]["detail"] == "1 documents, and no others"
+        assert found["trusted documents"]["detail"] == "1 documents, and no others but the Studio's"
         assert found["webhooks"]["state"] == "ok"
     finally:
         issuer.stop()
