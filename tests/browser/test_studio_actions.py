@@ -39,14 +39,14 @@ async def has(api: Api, prompt: str, count: int) -> bool:
 
 async def focused(page: Page, selector: str) -> None:
     """Wait until what a selector names has the focus."""
-    await page.wait_for_function(f"document.activeElement.matches({selector!r})")
+    await page.wait_for_function(f"document.activeElement?.matches({selector!r})")
 
 
 # --- finding ---
 
 
 async def test_gallery_shows_what_is_chosen(open_studio: OpenStudio, start_server: StartServer) -> None:
-    server = start_server(endpoint="sketch:?step_seconds=0.1", job_timeout="3", max_attempts="1")
+    server = start_server(endpoint="sketch:?step_seconds=0.3", job_timeout="8", max_attempts="1")
     studio = await open_studio(server.origin)
     async with Api(server.origin) as api:
         await api.finished((await api.generate(prompt="one that is made", steps=1))["id"])
@@ -218,7 +218,7 @@ async def test_question_before_deleting_is_of_one_job(
 
 
 async def test_job_that_waits_shows_no_other_jobs_preview(open_studio: OpenStudio, start_server: StartServer) -> None:
-    server = start_server(endpoint="sketch:?step_seconds=0.2", concurrency="1")
+    server = start_server(endpoint="sketch:?step_seconds=0.5", concurrency="1")
     studio = await open_studio(server.origin)
     await studio.generate("one that is drawn")
     await studio.card("one that is drawn").locator('.preview[data-there="true"]').first.wait_for()

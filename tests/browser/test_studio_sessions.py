@@ -10,6 +10,7 @@ from functools import partial
 from playwright.async_api import Route
 
 from tests.browser.conftest import OpenStudio
+from tests.browser.studio import StudioPage
 from tests.clients.graphql_http import Api
 from tests.clients.keys import bearer, create_key, describe_new_key, run_keys
 from tests.clients.server_process import ServerProcess, StartServer
@@ -29,6 +30,13 @@ def _ending_key(server: ServerProcess, caller: str) -> tuple[str, str]:
     return described["token"], described["id"]
 
 
+async def _end_key(studio: StudioPage, server: ServerProcess, key_id: str, *, asking: str) -> None:
+    """Revoke the key that a window uses, and ask for something with it."""
+    assert run_keys(server, "revoke", key_id).returncode == 0
+    await studio.generate(asking)
+    await studio.page.get_by_label("API key").wait_for()
+
+
 async def test_another_caller_sees_nothing_of_whoever_had_the_window_before(
     open_studio: OpenStudio, start_server: StartServer
 ) -> None:
@@ -40,9 +48,7 @@ async def test_another_caller_sees_nothing_of_whoever_had_the_window_before(
     await studio.generate("a secret of Alice")
     await studio.pictured("a secret of Alice")
 
-    assert run_keys(server, "revoke", to_revoke).returncode == 0
-    await studio.generate("asked with a key that has ended")
-    await studio.page.get_by_label("API key").wait_for()
+    await _end_key(studio, server, to_revoke, asking="asked with a key that has ended")
     await studio.sign_in(bobs)
     await studio.settle()
     await asyncio.sleep(QUIET_SECONDS)
@@ -67,9 +73,7 @@ async def test_what_was_asked_for_with_a_key_that_has_ended_is_made_with_the_nex
     await studio.generate("made before")
     await studio.pictured("made before")
 
-    assert run_keys(server, "revoke", to_revoke).returncode == 0
-    await studio.generate("asked in between")
-    await studio.page.get_by_label("API key").wait_for()
+    await _end_key(studio, server, to_revoke, asking="asked in between")
     await studio.sign_in(second)
 
     await studio.pictured("asked in between")

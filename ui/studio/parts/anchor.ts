@@ -1,7 +1,7 @@
 /** What is looked at stays where it is when cards come or go above it. The browser's own scroll anchoring leaves out
  * what is placed absolutely. */
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { anchorsAt, shiftOf, type Wall } from "../state/anchor";
+import { anchorsAt, shiftOf, type Wall } from "../pure/anchors";
 
 /** `submissions` counts what the caller has asked for: whoever asks wants to see the new card, and is led there. */
 export function useAnchor(element: { readonly current: HTMLElement | null }, wall: Wall, submissions: number): void {

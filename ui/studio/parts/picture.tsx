@@ -22,7 +22,8 @@ export function Picture({ jobId, image, alt, width }: Props) {
   const studio = useStudio();
   const { live, isOnline } = studio;
   const [isThere, setThere] = useState(false);
-  const [hasFailed, setFailed] = useState(false);
+  const [failed, setFailed] = useState<string | null>(null);
+  const hasFailed = failed === image.url;
   const [attempt, setAttempt] = useState(0);
   const isConnected = isOnline.value && live.value.is === "open";
   // A larger file is fetched for a much larger place only: each row that moves would fetch again, and without a network
@@ -32,10 +33,9 @@ export function Picture({ jobId, image, alt, width }: Props) {
   useEffect(() => {
     // Once more when the connection is back, and not before: a file that is gone stays gone.
     if (!isConnected || !hasFailed) return;
-    setFailed(false);
+    setFailed(null);
     setAttempt(attempt + 1);
   }, [isConnected]);
-  useEffect(() => setFailed(false), [image.url]);
   const thumbnailWidth = Math.round(THUMBNAIL_SIDE * Math.min(1, image.width / image.height));
   return (
     <span class="picture" data-there={isThere}>
@@ -52,7 +52,7 @@ export function Picture({ jobId, image, alt, width }: Props) {
         onLoad={() => setThere(true)}
         onError={() => {
           setThere(false);
-          setFailed(true);
+          setFailed(image.url);
           // Its URL may have ended.
           void studio.renew(jobId);
         }}

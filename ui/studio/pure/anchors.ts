@@ -1,5 +1,5 @@
 /** By how much what is looked at has moved. */
-import type { Row } from "../pure/rows";
+import type { Row } from "./rows";
 
 export interface Wall {
   readonly rows: readonly Row[];

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { layOut } from "../pure/rows";
-import { anchorsAt, shiftOf, type Wall } from "../state/anchor";
+import { anchorsAt, shiftOf, type Wall } from "../pure/anchors";
 
 const SPACE = { width: 300, wantedHeight: 100, gap: 0 };
 const IN_SECOND_ROW = 150;
